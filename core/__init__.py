@@ -1,0 +1,1 @@
+"""The domain of Second Read: no Streamlit and no torch below this package."""
