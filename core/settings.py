@@ -10,6 +10,7 @@ from pathlib import Path
 from core.errors import InputError
 
 HOME_VARIABLE = "SECOND_READ_HOME"
+DEFAULT_MODEL = "idc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,8 @@ class FlagSettings:
     """Limits of the flag rules. `version` is written into every flag that they raise."""
 
     version: str = "flags-1"
-    threshold: float = 0.5
-    """Slide score at or above which the model calls the target class present (calibrated models)."""
     abstain_band: float = 0.08
-    """A score nearer than this to the threshold is no call."""
+    """A slide score nearer than this to the model's threshold (which stands in its card) is no call."""
     qc_limit: float = 0.25
     """Share of the tissue carrying the call that may be artefact before the call is limited."""
 
@@ -43,7 +42,7 @@ class Settings:
 
     home: Path
     """Folder of the log and the results; slides stay where they are."""
-    model: str = "idc"
+    model: str = DEFAULT_MODEL
     """Name of the model card used when none is named."""
     device: str = "auto"
     """auto (CUDA, then CPU) | cpu | cuda."""
@@ -87,7 +86,7 @@ class Settings:
         home = Path(environ.get(HOME_VARIABLE) or "second-read-data").expanduser().absolute()
         return cls(
             home=home,
-            model=environ.get("SECOND_READ_MODEL", cls.__dataclass_fields__["model"].default),
+            model=environ.get("SECOND_READ_MODEL", DEFAULT_MODEL),
             device=_choice(environ, "SECOND_READ_DEVICE", ("auto", "cpu", "cuda")),
             batch_size=_positive_int(environ, "SECOND_READ_BATCH_SIZE", 32),
             read_threads=_positive_int(environ, "SECOND_READ_READ_THREADS", 2),
