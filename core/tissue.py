@@ -1,0 +1,196 @@
+"""Where the tissue is: a stain-agnostic mask of the whole slide at a low level.
+
+Everything is measured in optical density against the slide's own glass, so that neither the lamp nor the white
+balance matters. Tissue is whatever takes colour out of the light; glass edges, shadows, black ink and scanner padding
+take out all colours alike; coloured ink takes out those that no stain in use takes out (see `core/ink.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from core.domain import Mpp, Region, Size
+from core.errors import MissingMppError
+from core.ink import find_ink
+from core.optics import glass_colour, optical_density
+from core.settings import TissueSettings
+from core.slides.protocol import RgbImage, SlideReader
+
+STRIP_ROWS = 64
+"""Mask rows read at once: bounds the memory on slides whose coarsest level is large."""
+MAX_MASK_PX = 25_000_000
+"""Above this the mask is made coarser than asked (a slide of 80 x 80 mm at 16 um/px is as large)."""
+SMOOTHING_UM = 24.0
+"""Sigma over which colour is averaged: wider than a fat cell's wall, narrower than a gland."""
+SURE_COLOUR = 0.05
+"""Optical-density difference between channels that only tissue reaches; pale fat at 16 um/px lies near 0.06."""
+MAYBE_COLOUR = 0.022
+"""The same for pixels beside sure tissue."""
+GREY_SHARE = 0.14
+"""Colour per density below which something is grey: coverslip edges lie below 0.12, tissue of any stain above 0.2."""
+NOISE_SIGMAS = 4.0
+"""A colour must exceed this many standard deviations of the smoothed pixel noise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TissueMask:
+    """Tissue of one slide."""
+
+    mask: NDArray[np.bool_]
+    """(h, w), True on tissue; covers the slide exactly."""
+    downsample: tuple[float, float]
+    """Level-0 pixels per mask pixel along x and y."""
+    area_mm2: float
+    """Area of the True pixels in mm2."""
+    ink: NDArray[np.bool_] | None = None
+    """(h, w), True on pen, never on tissue; None if ink was not looked for."""
+
+    def fraction(
+        self, x: NDArray[np.number], y: NDArray[np.number], width: NDArray[np.number], height: NDArray[np.number]
+    ) -> NDArray[np.float64]:
+        """Share of each rectangle that is tissue, 0-1; what lies beyond the slide counts as glass.
+
+        Args:
+            x: Left edges in level-0 pixels, any shape; the others broadcast against it.
+            y: Top edges in level-0 pixels.
+            width: Widths in level-0 pixels.
+            height: Heights in level-0 pixels.
+
+        Returns:
+            Exact shares of area: mask pixels that a rectangle cuts count by the part inside it.
+        """
+        return area_fraction(self.mask, self.downsample, x=x, y=y, width=width, height=height)
+
+
+def area_fraction(
+    mask: NDArray[np.bool_],
+    downsample: tuple[float, float],
+    *,
+    x: NDArray[np.number],
+    y: NDArray[np.number],
+    width: NDArray[np.number],
+    height: NDArray[np.number],
+) -> NDArray[np.float64]:
+    """Share of each level-0 rectangle that `mask` covers, by bilinear look-up in its integral image.
+
+    Args:
+        mask: (h, w) bool, covering the slide.
+        downsample: Level-0 pixels per mask pixel along x and y.
+        x: Left edges in level-0 pixels.
+        y: Top edges in level-0 pixels.
+        width: Widths in level-0 pixels, positive.
+        height: Heights in level-0 pixels, positive.
+    """
+    integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
+    np.cumsum(np.cumsum(mask, axis=0, dtype=np.float64), axis=1, out=integral[1:, 1:])
+    left, right = np.asarray(x) / downsample[0], (np.asarray(x) + width) / downsample[0]
+    top, bottom = np.asarray(y) / downsample[1], (np.asarray(y) + height) / downsample[1]
+
+    def upto(row: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
+        points = np.broadcast_arrays(np.clip(row, 0, mask.shape[0]), np.clip(column, 0, mask.shape[1]))
+        return ndimage.map_coordinates(integral, points, order=1, mode="nearest", prefilter=False)
+
+    inside = upto(bottom, right) - upto(top, right) - upto(bottom, left) + upto(top, left)
+    return np.clip(inside / ((right - left) * (bottom - top)), 0.0, 1.0)
+
+
+def find_tissue(reader: SlideReader, settings: TissueSettings) -> TissueMask:
+    """Find the tissue of a slide at `settings.mpp`, or at level 0 if that is coarser.
+
+    Raises:
+        MissingMppError: the slide has no scale, so that no area could be stated.
+        UnreadableSlideError: the file broke while being read.
+    """
+    mpp = reader.info.mpp
+    if mpp is None:
+        raise MissingMppError(
+            f"{reader.info.path.name} states no micrometres per pixel, so tissue cannot be measured. "
+            "Give its scale with --mpp or in the manifest's mpp column."
+        )
+    image, downsample = read_overview(reader, mpp=mpp, um_per_px=settings.mpp)
+    um_per_px = float(np.sqrt(downsample[0] * mpp.x * downsample[1] * mpp.y))
+    tissue, ink = _segment(image, um_per_px=um_per_px, settings=settings)
+    area_mm2 = mpp.area_mm2(float(tissue.sum()) * downsample[0] * downsample[1])
+    return TissueMask(mask=tissue, downsample=downsample, area_mm2=area_mm2, ink=ink)
+
+
+def read_overview(reader: SlideReader, *, mpp: Mpp, um_per_px: float) -> tuple[RgbImage, tuple[float, float]]:
+    """Read the whole slide at about `um_per_px`, strip by strip, never finer than level 0.
+
+    Returns:
+        The image and its level-0 pixels per pixel along x and y; the image covers the slide exactly.
+    """
+    size = reader.info.size
+    coarser = max(1.0, np.sqrt(size.width * size.height * mpp.x * mpp.y / um_per_px**2 / MAX_MASK_PX))
+    columns = max(1, round(size.width / max(1.0, coarser * um_per_px / mpp.x)))
+    rows = max(1, round(size.height / max(1.0, coarser * um_per_px / mpp.y)))
+    image = np.empty((rows, columns, 3), np.uint8)
+    for row in range(0, rows, STRIP_ROWS):
+        end = min(rows, row + STRIP_ROWS)
+        top, bottom = round(row * size.height / rows), round(end * size.height / rows)
+        image[row:end] = reader.read(Region(0, top, size.width, bottom - top), Size(columns, end - row))
+    return image, (size.width / columns, size.height / rows)
+
+
+def segment_tissue(rgb: RgbImage, *, um_per_px: float, settings: TissueSettings) -> NDArray[np.bool_]:
+    """Tell tissue from glass, ink, glass edges and padding.
+
+    Args:
+        rgb: Overview of a slide, uint8 (H, W, 3).
+        um_per_px: Its scale; areas and smoothing follow it.
+        settings: Sizes of specks and holes.
+
+    Returns:
+        (H, W), True on tissue; all False if there is none.
+    """
+    return _segment(rgb, um_per_px=um_per_px, settings=settings)[0]
+
+
+def _segment(
+    rgb: RgbImage, *, um_per_px: float, settings: TissueSettings
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the masks of tissue and of ink."""
+    density = optical_density(rgb, glass=glass_colour(rgb))
+    sigma_px = float(np.clip(SMOOTHING_UM / um_per_px, 0.7, 3.0))
+    ink = find_ink(density, um_per_px=um_per_px)
+    coloured = _coloured(density, sigma_px=sigma_px) & ~ink
+    return remove_specks_and_holes(coloured, um_per_px=um_per_px, settings=settings) & ~ink, ink
+
+
+def _coloured(density: NDArray[np.float32], *, sigma_px: float) -> NDArray[np.bool_]:
+    """Pixels whose smoothed density differs between channels beyond noise, grown from sure to maybe."""
+    smooth = np.stack([ndimage.gaussian_filter(density[..., c], sigma_px) for c in range(3)], axis=-1)
+    colour = smooth.max(-1) - smooth.min(-1)
+    rough = (density - smooth).max(-1) - (density - smooth).min(-1)
+    noise = NOISE_SIGMAS * float(np.median(rough)) / (2 * np.sqrt(np.pi) * sigma_px)
+    not_grey = colour > GREY_SHARE * smooth.max(-1)
+    sure = (colour > max(SURE_COLOUR, noise)) & not_grey
+    maybe = (colour > max(MAYBE_COLOUR, noise)) & not_grey
+    return ndimage.binary_propagation(sure, mask=maybe, structure=np.ones((3, 3)))
+
+
+def remove_specks_and_holes(
+    mask: NDArray[np.bool_], *, um_per_px: float, settings: TissueSettings
+) -> NDArray[np.bool_]:
+    """Drop pieces below `min_speck_um2` and fill holes below `max_hole_um2`.
+
+    An image so small that a speck would be a twentieth of it (a crop, a tile) is cleaned of smaller specks only.
+    Holes are 4-connected, so a diagonal slit does not open one to the outside; pieces are 8-connected.
+    """
+    px_um2 = um_per_px**2
+    filled = mask | _small_pieces(
+        ~mask, below_px=settings.max_hole_um2 / px_um2, structure=ndimage.generate_binary_structure(2, 1)
+    )
+    below_px = min(settings.min_speck_um2 / px_um2, mask.size / 20)
+    return filled & ~_small_pieces(filled, below_px=below_px, structure=np.ones((3, 3)))
+
+
+def _small_pieces(mask: NDArray[np.bool_], *, below_px: float, structure: NDArray[np.generic]) -> NDArray[np.bool_]:
+    labels, _ = ndimage.label(mask, structure=structure)
+    small = np.bincount(labels.ravel()) < below_px
+    small[0] = False
+    return small[labels]
