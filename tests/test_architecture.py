@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-SOURCES = sorted(path for folder in ("core", "models", "pages") for path in (PROJECT / folder).rglob("*.py")) + [
-    PROJECT / "app.py"
-]
+FOLDERS = ("core", "models", "pages")
+SOURCES = [PROJECT / "app.py", *(path for folder in FOLDERS for path in sorted((PROJECT / folder).rglob("*.py")))]
 
 ONLY_IN = {
     "streamlit": ("app.py", "pages/"),
