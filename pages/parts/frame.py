@@ -1,0 +1,56 @@
+"""What stands around every page: the demonstration banner, who is signed in, and the two sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from core.domain import NOT_FOR_DIAGNOSIS
+from core.server.identity import ROLE_NAMES, User
+
+PHANTOM_SENTENCE = "Generated phantom slides say nothing about clinical accuracy."
+"""Stands on every page, because the demonstration cohort is made of such slides."""
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<circle cx="12" cy="16" r="9" fill="none" stroke="#0f6b78" stroke-width="3.4"/>'
+    '<circle cx="20" cy="16" r="9" fill="none" stroke="#d1704a" stroke-width="3.4"/></svg>'
+)
+"""Two readers' fields that overlap. Drawn here, because the browser would fetch a Material icon from another host."""
+DEMONSTRATION_BANNER = "Demonstration sign-in, not authenticated"
+
+
+def show_banner(user: User | None) -> None:
+    """Show that names were checked by nobody, for as long as that is so."""
+    if user is None or user.is_demonstration:
+        st.badge(
+            DEMONSTRATION_BANNER,
+            icon=":material/warning:",
+            color="orange",
+            help="Anybody at this machine can choose any name and role. What is recorded is marked as a demonstration.",
+        )
+
+
+def show_sidebar(user: User, *, links: Sequence[tuple[Page, str]]) -> None:
+    """Show the pages, who is signed in, and the way out.
+
+    Args:
+        user: The signed-in person.
+        links: Pages with their icons, in order.
+    """
+    st.logo(ICON, size="large")
+    with st.sidebar:
+        st.subheader("Second Read")
+        for page, icon in links:
+            st.page_link(page, icon=icon)
+        st.space("small")
+        st.markdown(f"**{user.name}**  \n{ROLE_NAMES[user.role]}")
+        if st.button("Sign out", key="sign_out", icon=":material/logout:", width="stretch"):
+            st.logout()
+
+
+def show_footer() -> None:
+    """Show the two sentences that no page goes without."""
+    st.space("small")
+    st.caption(f":material/info: {NOT_FOR_DIAGNOSIS} {PHANTOM_SENTENCE}")

@@ -1,0 +1,54 @@
+"""The navigation script: the sign-in gate first, then the page.
+
+No folder named `pages` lies beside this file, and that must stay so: Streamlit would start in its old multipage mode,
+where a deep link runs a page without this gate.
+
+The pages carry no icon of their own: Streamlit would make it the browser tab's, and fetch it from another host. The
+links of the sidebar carry the icons instead.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts.frame import ICON, show_banner, show_footer, show_sidebar
+from pages.parts.session import current_user
+from pages.parts.sign_in import show_sign_in
+
+WORKLIST = st.Page(
+    "worklist.py",
+    title="Worklist",
+    help="All cases, likely missed disease first. Filter, search, and open a case.",
+    default=True,
+)
+CASE = st.Page(
+    "case.py",
+    title="Case",
+    help="One case: slides, heatmap, quality, your diagnosis and your answer to the model.",
+)
+SLIDES = st.Page(
+    "slides.py",
+    title="Add slides and jobs",
+    help="Add slides by folder, manifest or upload, and follow their analysis.",
+)
+ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions and model cards.")
+
+user = current_user()
+page = st.navigation([WORKLIST, CASE, SLIDES, ABOUT], position="hidden")
+st.set_page_config(page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide")
+show_banner(user)
+if user is None:
+    show_sign_in(page.url_path)
+    show_footer()
+    st.stop()
+show_sidebar(
+    user,
+    links=(
+        (WORKLIST, ":material/format_list_bulleted:"),
+        (CASE, ":material/biotech:"),
+        (SLIDES, ":material/upload_file:"),
+        (ABOUT, ":material/info:"),
+    ),
+)
+page.run()
+show_footer()
