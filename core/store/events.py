@@ -1,0 +1,112 @@
+"""The event log: a chain in which every row carries the hash of the row before it.
+
+hash = SHA-256(prev_hash + "|" + canonical JSON of {seq, at_utc, actor, action, entity, payload}), as audit-trail rules
+such as 21 CFR 11.10(e) ask that a change cannot hide an earlier entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from enum import StrEnum
+
+from sqlite_utils import Database
+
+from core.errors import ConflictError
+from core.store.records import EventRecord, Json
+from core.store.values import canonical_json, json_object, time_of, time_text, utc_now
+
+GENESIS = "0" * 64
+"""prev_hash of the first event."""
+
+COLUMNS = "seq, at_utc, actor, action, entity, payload, prev_hash, hash"
+
+
+class Action(StrEnum):
+    """What happened."""
+
+    CASE_ADDED = "case.added"
+    CASE_ASSIGNED = "case.assigned"
+    SLIDE_ADDED = "slide.added"
+    SLIDE_CHANGED = "slide.changed"
+    JOB_QUEUED = "job.queued"
+    JOB_STARTED = "job.started"
+    JOB_REQUEUED = "job.requeued"
+    JOB_CANCEL_REQUESTED = "job.cancel_requested"
+    JOB_CANCELLED = "job.cancelled"
+    JOB_DONE = "job.done"
+    JOB_FAILED = "job.failed"
+    RUN_SAVED = "run.saved"
+    FLAGS_EVALUATED = "flags.evaluated"
+    DIAGNOSIS_RECORDED = "diagnosis.recorded"
+    MODEL_REVEALED = "model.revealed"
+    REVIEW_RECORDED = "review.recorded"
+
+
+def case_entity(case_id: str) -> str:
+    """Return how events name a case."""
+    return f"case:{case_id}"
+
+
+def slide_entity(slide_id: str) -> str:
+    """Return how events name a slide."""
+    return f"slide:{slide_id}"
+
+
+def append_event(database: Database, action: str, *, entity: str, actor: str, payload: Json | None = None) -> int:
+    """Append one event to the chain, inside the transaction of the change that it tells of.
+
+    Args:
+        database: Log with an open write transaction (`writing`).
+        action: What happened, usually an `Action`.
+        entity: What it happened to, from `case_entity` or `slide_entity`.
+        actor: Who did it.
+        payload: Details; plain JSON values.
+
+    Returns:
+        The event's number; numbers have no gaps.
+
+    Raises:
+        ConflictError: no transaction is open, so the event could be separated from its change.
+    """
+    if not database.conn.in_transaction:
+        raise ConflictError("An event can only be written inside the transaction of the change it tells of.")
+    last = database.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, prev_hash = (last[0] + 1, last[1]) if last else (1, GENESIS)
+    row = (seq, time_text(utc_now()), actor, str(action), entity, canonical_json(payload or {}))
+    digest = event_hash(prev_hash, row)
+    database.execute(f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, prev_hash, digest))  # noqa: S608
+    return seq
+
+
+def event_hash(prev_hash: str, row: Sequence[object]) -> str:
+    """Return the hash of an event from the hash before it and (seq, at_utc, actor, action, entity, payload text)."""
+    seq, at_utc, actor, action, entity, payload = row
+    content = {"seq": seq, "at_utc": at_utc, "actor": actor, "action": action, "entity": entity, "payload": payload}
+    return hashlib.sha256(f"{prev_hash}|{canonical_json(content)}".encode()).hexdigest()
+
+
+def events_of(database: Database, entities: Sequence[str], *, action: str | None = None) -> list[EventRecord]:
+    """Return the events of some entities in the order they happened, of one kind only if `action` is given."""
+    marks = ", ".join("?" * len(entities))
+    condition = "" if action is None else " AND action = ?"
+    parameters = (*entities, *(() if action is None else (str(action),)))
+    rows = database.execute(
+        f"SELECT {COLUMNS} FROM events WHERE entity IN ({marks}){condition} ORDER BY seq",  # noqa: S608
+        parameters,
+    )
+    return [_record(row) for row in rows]
+
+
+def _record(row: tuple[int, str, str, str, str, str, str, str]) -> EventRecord:
+    seq, at_utc, actor, action, entity, payload, prev_hash, digest = row
+    return EventRecord(
+        seq=seq,
+        at_utc=time_of(at_utc),
+        actor=actor,
+        action=action,
+        entity=entity,
+        payload=json_object(payload),
+        prev_hash=prev_hash,
+        hash=digest,
+    )

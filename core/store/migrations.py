@@ -1,0 +1,209 @@
+"""The schema, as steps that are applied once and in order. A released step is never edited; add another one."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+SCHEMA_VERSION = 1
+"""Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
+
+LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
+"""Tables whose rows are never changed or deleted."""
+
+migrations = Migrations("second_read")
+
+
+def migrate(database: Database) -> None:
+    """Apply the steps that are missing. Call inside a transaction."""
+    migrations.apply(database)
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@migrations(name="0001_first")
+def first(database: Database) -> None:
+    """Create all tables, their indices and the triggers that keep the log tables append-only."""
+    for statement in (*_CATALOGUE, *_JOBS, *_RESULTS, *_READS, _EVENTS, *_INDICES):
+        database.execute(statement)
+    for table in LOG_TABLES:
+        for change in ("UPDATE", "DELETE"):
+            database.execute(
+                f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} BEGIN "
+                f"SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
+_CATALOGUE = (
+    """CREATE TABLE cases (
+        case_id TEXT PRIMARY KEY,
+        site TEXT,
+        added_at TEXT NOT NULL,
+        assigned_to TEXT
+    ) STRICT""",
+    """CREATE TABLE slides (
+        slide_id TEXT PRIMARY KEY,
+        case_id TEXT NOT NULL REFERENCES cases(case_id),
+        path TEXT NOT NULL UNIQUE,
+        stain TEXT NOT NULL,
+        site TEXT,
+        scanner TEXT,
+        mpp_override REAL,
+        mpp_x REAL,
+        mpp_y REAL,
+        mpp_source TEXT,
+        sha256 TEXT,
+        vendor TEXT,
+        width INTEGER,
+        height INTEGER,
+        levels INTEGER,
+        objective_power REAL,
+        tissue_mm2 REAL,
+        added_at TEXT NOT NULL
+    ) STRICT""",
+)
+
+_JOBS = (
+    """CREATE TABLE workers (
+        worker_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        pid INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        heartbeat_at TEXT NOT NULL,
+        ended_at TEXT
+    ) STRICT""",
+    """CREATE TABLE jobs (
+        job_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slide_id TEXT NOT NULL REFERENCES slides(slide_id),
+        model TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+        stage TEXT NOT NULL DEFAULT '',
+        done INTEGER NOT NULL DEFAULT 0,
+        total INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        message TEXT NOT NULL DEFAULT '',
+        cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
+        worker_id INTEGER REFERENCES workers(worker_id),
+        created_at TEXT NOT NULL,
+        started_at TEXT,
+        heartbeat_at TEXT,
+        finished_at TEXT
+    ) STRICT""",
+)
+
+_RESULTS = (
+    """CREATE TABLE runs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL UNIQUE,
+        job_id INTEGER REFERENCES jobs(job_id),
+        slide_id TEXT NOT NULL REFERENCES slides(slide_id),
+        model TEXT NOT NULL,
+        model_version TEXT NOT NULL,
+        weights_sha256 TEXT NOT NULL,
+        status TEXT NOT NULL,
+        message TEXT NOT NULL,
+        mpp_x REAL,
+        mpp_y REAL,
+        mpp_source TEXT,
+        tissue_mm2 REAL,
+        tiles_total INTEGER NOT NULL,
+        tiles_kept INTEGER NOT NULL,
+        tiles_dropped TEXT NOT NULL,
+        label TEXT,
+        decision_aggregation TEXT,
+        decision_score REAL,
+        threshold REAL,
+        peak_x INTEGER,
+        peak_y INTEGER,
+        peak_width INTEGER,
+        peak_height INTEGER,
+        seconds REAL NOT NULL,
+        tiles_per_second REAL,
+        device TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        code_version TEXT NOT NULL,
+        results_dir TEXT,
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE predictions (
+        run_id TEXT NOT NULL REFERENCES runs(run_id),
+        aggregation TEXT NOT NULL,
+        class TEXT NOT NULL,
+        probability REAL NOT NULL CHECK (probability BETWEEN 0 AND 1),
+        PRIMARY KEY (run_id, aggregation, class)
+    ) STRICT""",
+    """CREATE TABLE qc (
+        run_id TEXT PRIMARY KEY REFERENCES runs(run_id),
+        score REAL,
+        report TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE evaluations (
+        evaluation_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        case_id TEXT NOT NULL REFERENCES cases(case_id),
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE flags (
+        flag_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        evaluation_id INTEGER NOT NULL REFERENCES evaluations(evaluation_id),
+        kind TEXT NOT NULL,
+        direction TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        score REAL,
+        slide_id TEXT REFERENCES slides(slide_id),
+        x INTEGER,
+        y INTEGER,
+        width INTEGER,
+        height INTEGER,
+        rule_version TEXT NOT NULL,
+        model TEXT,
+        weights_sha256 TEXT,
+        created_at TEXT NOT NULL
+    ) STRICT""",
+)
+
+_READS = (
+    """CREATE TABLE diagnoses (
+        diagnosis_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        case_id TEXT NOT NULL REFERENCES cases(case_id),
+        reader TEXT NOT NULL,
+        category TEXT NOT NULL,
+        grade TEXT,
+        text TEXT NOT NULL,
+        confidence INTEGER CHECK (confidence BETWEEN 1 AND 5),
+        stage TEXT NOT NULL CHECK (stage IN ('before_model', 'after_model')),
+        supersedes INTEGER UNIQUE REFERENCES diagnoses(diagnosis_id),
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE reviews (
+        review_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        case_id TEXT NOT NULL REFERENCES cases(case_id),
+        reader TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        note TEXT NOT NULL,
+        supersedes INTEGER UNIQUE REFERENCES reviews(review_id),
+        evaluation_id INTEGER REFERENCES evaluations(evaluation_id),
+        created_at TEXT NOT NULL
+    ) STRICT""",
+)
+
+_EVENTS = """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_utc TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        entity TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        prev_hash TEXT NOT NULL,
+        hash TEXT NOT NULL UNIQUE
+    ) STRICT"""
+
+_INDICES = (
+    # One live job per slide, whoever asks and however often.
+    "CREATE UNIQUE INDEX jobs_live ON jobs(slide_id) WHERE state IN ('queued', 'running')",
+    "CREATE INDEX jobs_state ON jobs(state, job_id)",
+    "CREATE INDEX slides_case ON slides(case_id)",
+    "CREATE INDEX runs_slide ON runs(slide_id, seq)",
+    "CREATE INDEX evaluations_case ON evaluations(case_id, evaluation_id)",
+    "CREATE INDEX flags_evaluation ON flags(evaluation_id)",
+    "CREATE INDEX diagnoses_case ON diagnoses(case_id, diagnosis_id)",
+    "CREATE INDEX reviews_case ON reviews(case_id, review_id)",
+    "CREATE INDEX events_entity ON events(entity, action)",
+)

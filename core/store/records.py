@@ -1,0 +1,256 @@
+"""What goes into and comes out of the log: frozen values without behaviour.
+
+Times are aware `datetime` values in UTC. Positions are level-0 pixels. Mappings hold plain Python values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from core.domain import (
+    FlagDirection,
+    FlagKind,
+    JobState,
+    MppSource,
+    ReadCategory,
+    Region,
+    ReviewVerdict,
+    SlideStatus,
+    Stain,
+)
+
+Json = Mapping[str, object]
+"""A JSON object."""
+
+Scores = Mapping[str, Mapping[str, float]]
+"""Aggregation name -> class name -> score in 0-1."""
+
+
+class ReadStage(StrEnum):
+    """Whether the reader had seen the model's result on the case when the diagnosis was recorded."""
+
+    BEFORE_MODEL = "before_model"
+    AFTER_MODEL = "after_model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideFacts:
+    """What analysis found out about a slide's file; None where it could not be read."""
+
+    sha256: str | None = None
+    vendor: str | None = None
+    width: int | None = None
+    """Level-0 pixels."""
+    height: int | None = None
+    """Level-0 pixels."""
+    levels: int | None = None
+    objective_power: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideRecord:
+    """A slide of the catalogue with the outcome of its latest run."""
+
+    slide_id: str
+    case_id: str
+    path: str
+    stain: Stain
+    added_at: datetime
+    site: str | None = None
+    scanner: str | None = None
+    mpp_override: float | None = None
+    """um/px given by the user; None = what the file says."""
+    mpp_x: float | None = None
+    """um per level-0 px as last used."""
+    mpp_y: float | None = None
+    mpp_source: MppSource | None = None
+    sha256: str | None = None
+    vendor: str | None = None
+    width: int | None = None
+    height: int | None = None
+    levels: int | None = None
+    objective_power: float | None = None
+    tissue_mm2: float | None = None
+    status: SlideStatus | None = None
+    """Outcome of the latest run; None before the first."""
+    message: str = ""
+    """Sentence of the latest run."""
+    run_id: str | None = None
+    """The latest run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One analysis of one slide by one model, finished in whatever way."""
+
+    run_id: str
+    slide_id: str
+    model: str
+    status: SlideStatus
+    created_at: datetime
+    job_id: int | None = None
+    message: str = ""
+    model_version: str = ""
+    weights_sha256: str = ""
+    mpp_x: float | None = None
+    mpp_y: float | None = None
+    mpp_source: MppSource | None = None
+    tissue_mm2: float | None = None
+    tiles_total: int = 0
+    tiles_kept: int = 0
+    tiles_dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Reason -> number of tiles."""
+    scores: Scores = field(default_factory=dict[str, dict[str, float]])
+    label: str | None = None
+    """Class the model calls for the slide; None = no call."""
+    decision_aggregation: str | None = None
+    decision_score: float | None = None
+    threshold: float | None = None
+    peak: Region | None = None
+    """Level-0 location of the most suspicious tile."""
+    qc: Json | None = None
+    """`QcReport.to_dict()`."""
+    seconds: float = 0.0
+    tiles_per_second: float | None = None
+    device: str = ""
+    settings: Json = field(default_factory=dict[str, object])
+    code_version: str = ""
+    results_dir: str | None = None
+    """Folder of the result files relative to the home folder; None if the run left none."""
+    facts: SlideFacts | None = None
+    """Facts about the file to be written to the slide's row; not read back."""
+
+
+RunRecord = RunResult
+"""A run as read back from the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagRecord:
+    """One reason to look at a case again."""
+
+    kind: FlagKind
+    direction: FlagDirection
+    reason: str
+    rule_version: str
+    created_at: datetime
+    score: float | None = None
+    slide_id: str | None = None
+    x: int | None = None
+    """Level-0 px, as the next three."""
+    y: int | None = None
+    width: int | None = None
+    height: int | None = None
+    model: str | None = None
+    weights_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRecord:
+    """A case: the unit a pathologist reads."""
+
+    case_id: str
+    site: str | None
+    added_at: datetime
+    assigned_to: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisRecord:
+    """One read of one case by one reader. Never changed: a correction supersedes it."""
+
+    diagnosis_id: int
+    case_id: str
+    reader: str
+    category: ReadCategory
+    grade: str | None
+    text: str
+    confidence: int | None
+    """1 (guess) to 5 (certain)."""
+    stage: ReadStage
+    supersedes: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """A reader's answer to the model's result on a case."""
+
+    review_id: int
+    case_id: str
+    reader: str
+    verdict: ReviewVerdict
+    note: str
+    supersedes: int | None
+    evaluation_id: int | None
+    """The evaluation whose flags were current when the reader answered."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """One link of the hash chain."""
+
+    seq: int
+    at_utc: datetime
+    actor: str
+    action: str
+    entity: str
+    """`case:<id>`, `slide:<id>` or `system`."""
+    payload: Json
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One analysis job of one slide."""
+
+    job_id: int
+    slide_id: str
+    case_id: str
+    model: str
+    state: JobState
+    stage: str
+    """What the worker is doing, in a word: "reading", "tiles" ..."""
+    done: int
+    total: int
+    attempts: int
+    message: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    worker_pid: int | None
+    cancel_requested: bool
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run this job writes: the same however often the job is begun again."""
+        return f"{self.created_at:%Y%m%dT%H%M%S}-j{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRecord:
+    """A worker process that has registered itself."""
+
+    worker_id: int
+    pid: int
+    host: str
+    started_at: datetime
+    heartbeat_at: datetime
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """Outcome of checking the whole log."""
+
+    ok: bool
+    rows: int
+    """Events checked."""
+    first_broken_seq: int | None
+    message: str
