@@ -1,0 +1,73 @@
+"""Options and small helpers that several commands share."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from core.domain import Mpp, MppSource, Stain
+from core.errors import InvalidMppError
+from core.settings import Settings
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def settings_for(home: Path | None, *, device: str | None = None, batch_size: int | None = None) -> Settings:
+    """Settings of the environment, overridden by what the command line gave."""
+    settings = Settings.from_environment()
+    return replace(
+        settings,
+        home=home.expanduser().absolute() if home else settings.home,
+        device=device or settings.device,
+        batch_size=batch_size or settings.batch_size,
+    )
+
+
+def actor() -> str:
+    """Who runs the command, for the log."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (OSError, KeyError):
+        return "unknown (command line)"
+
+
+def check_mpp(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse a scale that no scanner produces."""
+    if value is None:
+        return None
+    try:
+        Mpp(value, value, MppSource.USER)
+    except InvalidMppError as err:
+        raise click.BadParameter(str(err)) from err
+    return value
+
+
+home_option: Decorator = click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    help="Folder of the log and the results. [default: $SECOND_READ_HOME or ./second-read-data]",
+)
+mpp_option: Decorator = click.option(
+    "--mpp",
+    type=float,
+    callback=check_mpp,
+    help="Micrometres per pixel at full resolution, for slides that state none or a wrong one.",
+)
+stain_option: Decorator = click.option(
+    "--stain",
+    type=click.Choice([stain.value for stain in Stain]),
+    default=Stain.UNKNOWN.value,
+    show_default=True,
+    help="How the slides are stained. It is never guessed.",
+)
+model_option: Decorator = click.option("--model", help="Name of the model card. [default: idc]")
+device_option: Decorator = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network runs. [default: auto]"
+)
+batch_option: Decorator = click.option(
+    "--batch-size", type=click.IntRange(1, 4096), help="Tiles per forward pass. [default: 32]"
+)

@@ -1,0 +1,133 @@
+"""The files of one run: `results/<slide-id>/<run-id>/`. Every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.errors import NotFoundError, StorageError
+from core.settings import Settings
+
+THUMBNAIL_PX = 1024
+"""Longer side of the stored thumbnail and of the overlays that lie on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a killed run had already computed."""
+
+    probabilities: NDArray[np.float32]
+    """(done, C)"""
+    qc: NDArray[np.float32]
+    """(done, K)"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where one run keeps its files."""
+
+    home: Path
+    slide_id: str
+    run_id: str
+
+    @classmethod
+    def of(cls, settings: Settings, slide_id: str, run_id: str) -> RunFolder:
+        """Return the folder of a run; nothing is created yet."""
+        return cls(settings.home, slide_id, run_id)
+
+    @property
+    def relative(self) -> str:
+        """Path below the home folder, as the log keeps it."""
+        return f"results/{self.slide_id}/{self.run_id}"
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return self.home / "results" / self.slide_id / self.run_id
+
+    def write_image(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        """Write RGB or RGBA pixels (H, W, 3|4) as `thumbnail.jpg`, `heatmap.png` ..."""
+        with self._replacing(name) as file:
+            image = Image.fromarray(pixels)
+            if name.endswith(".jpg"):
+                image.save(file, "JPEG", quality=85)
+            else:
+                image.save(file, "PNG", optimize=True)
+
+    def write_tiles(self, tiles: pd.DataFrame) -> None:
+        """Write `tiles.parquet`."""
+        with self._replacing("tiles.parquet") as file:
+            tiles.to_parquet(file, index=False)
+
+    def write_record(self, record: Mapping[str, object]) -> None:
+        """Write `run.json`."""
+        with self._replacing("run.json") as file:
+            file.write(json.dumps(record, indent=1, sort_keys=True, default=str).encode())
+
+    def read_tiles(self) -> pd.DataFrame:
+        """Read `tiles.parquet`.
+
+        Raises:
+            NotFoundError: the file is gone; the sentence says how to get it back.
+        """
+        return pd.read_parquet(self._existing("tiles.parquet"))
+
+    def read_image(self, name: str) -> NDArray[np.uint8]:
+        """Read a picture of the run as RGB or RGBA."""
+        with Image.open(self._existing(name)) as image:
+            return np.asarray(image)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep what is computed so far, for a run that is killed."""
+        with self._replacing("checkpoint.npz") as file:
+            np.savez(file, probabilities=checkpoint.probabilities, qc=checkpoint.qc)
+
+    def read_checkpoint(self, *, tiles: int, classes: int, measures: int) -> Checkpoint | None:
+        """Return what a killed run left, or None if there is nothing that fits this grid and model."""
+        path = self.path / "checkpoint.npz"
+        if not path.is_file():
+            return None
+        with np.load(path) as data:
+            found = Checkpoint(data["probabilities"], data["qc"])
+        done = len(found.probabilities)
+        fits = found.probabilities.shape == (done, classes) and found.qc.shape == (done, measures) and done <= tiles
+        return found if fits else None
+
+    def drop_checkpoint(self) -> None:
+        """Remove the checkpoint of a finished run."""
+        (self.path / "checkpoint.npz").unlink(missing_ok=True)
+
+    def _existing(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise NotFoundError(f"{self.relative}/{name} is missing. Analyse {self.slide_id} again to restore it.")
+        return path
+
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[BinaryIO]:
+        """Write beside the target and move over it, so that a kill or a full disk leaves the old file or none."""
+        part = self.path / f"{name}.part"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                yield file
+            os.replace(part, self.path / name)
+        except OSError as err:
+            # On a full or read-only disk even the clean-up may be refused; the first reason is the one to tell.
+            if err.errno not in (errno.EROFS, errno.EACCES):
+                part.unlink(missing_ok=True)
+            raise StorageError(
+                f"{self.relative}/{name} cannot be written below {self.home} ({err.strerror or err}). "
+                "Free some space or make the folder writable, then retry."
+            ) from err
