@@ -1,0 +1,109 @@
+"""Division of patients into training, validation and test, kept in a file so that it never changes unnoticed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InputError
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Disjoint sets of groups (patients). Building one with a group in two parts is refused."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        leaks: list[str] = []
+        for part in PARTS:
+            for group in self.part(part):
+                if group in seen:
+                    leaks.append(f"{group} ({seen[group]} and {part})")
+                seen[group] = part
+        if leaks:
+            raise InputError(f"The split leaks: {', '.join(leaks)}. A patient must be in one part, once.")
+
+    def part(self, name: str) -> tuple[str, ...]:
+        """Return the groups of "train", "validation" or "test"."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+def make_split(positive_share: Mapping[str, float], *, seed: int, validation: float = 0.2, test: float = 0.2) -> Split:
+    """Divide groups at random, so that parts resemble each other in how much target class their groups hold.
+
+    Groups are ordered by their share of positive patches; each run of ten neighbours is shuffled and dealt out in the
+    wanted proportions.
+
+    Args:
+        positive_share: Group -> share of its patches that are of the target class, 0-1.
+        seed: The same seed and groups give the same split.
+        validation: Share of the groups for selection, early stopping and calibration.
+        test: Share of the groups for the final measurement only.
+
+    Raises:
+        InputError: too few groups to fill three parts.
+    """
+    random = np.random.default_rng(seed)
+    ordered = sorted(positive_share, key=lambda group: (positive_share[group], group))
+    dealt: dict[str, list[str]] = {part: [] for part in PARTS}
+    wanted = np.array([1 - validation - test, validation, test])
+    for start in range(0, len(ordered), 10):
+        for group in random.permutation(ordered[start : start + 10]):
+            counts = np.array([len(dealt[part]) for part in PARTS])
+            owed = wanted * (counts.sum() + 1) - counts
+            dealt[PARTS[int(owed.argmax())]].append(str(group))
+    if not all(dealt.values()):
+        raise InputError(f"{len(ordered)} patients are too few for a training, a validation and a test part.")
+    return Split(*(tuple(sorted(dealt[part])) for part in PARTS))
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write a CSV with the columns group and part, sorted by part and group."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("group", "part"))
+        writer.writerows((group, part) for part in PARTS for group in split.part(part))
+
+
+def read_split(path: Path) -> Split:
+    """Read a split written by `write_split`.
+
+    Raises:
+        InputError: the file cannot be read as a split, or a group stands in it twice; the ids are named.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as err:
+        raise InputError(f"The split {path} cannot be read: {err.strerror}.") from err
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for number, row in enumerate(rows, start=2):
+        group, part = row.get("group"), row.get("part")
+        if not group or part not in parts:
+            raise InputError(f"Line {number} of {path} needs a group and a part ({', '.join(PARTS)}); got {part!r}.")
+        parts[part].append(group)
+    return Split(*(tuple(parts[part]) for part in PARTS))
+
+
+def check_covers(split: Split, groups: Collection[str]) -> None:
+    """Refuse a split that was made for other data.
+
+    Raises:
+        InputError: groups of the data are missing from the split, or the other way round; up to ten are named.
+    """
+    known = {*split.train, *split.validation, *split.test}
+    for missing, where in ((set(groups) - known, "split"), (known - set(groups), "data")):
+        if missing:
+            named = ", ".join(sorted(missing)[:10])
+            raise InputError(f"{len(missing)} patients are not in the {where}: {named}. Split and data do not match.")
