@@ -1,0 +1,63 @@
+"""Case: the slides of one case, the reader's own diagnosis first, then the model's result and the answer to it."""
+
+from __future__ import annotations
+
+import streamlit as st
+from core.services.review import case_history, is_revealed
+from core.services.worklist import case_detail, worklist
+
+from core.errors import NotFoundError
+from pages.parts.actions import show_notice
+from pages.parts.case_parts import choose_case, choose_slide, show_header, show_reads
+from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
+from pages.parts.reading import show_diagnosis, show_reveal, show_review
+from pages.parts.session import current_settings, require_role
+from pages.parts.viewer import show_slide
+
+user = require_role()
+settings = current_settings()
+show_notice()
+
+order = [row.case_id for row in worklist(settings)]
+case_id = st.query_params.get("case") or choose_case(order, user=user)
+try:
+    detail = case_detail(settings, case_id)
+except NotFoundError as err:
+    st.title("Case not found")
+    st.error(str(err), icon=":material/error:")
+    st.page_link("worklist.py", label="Back to the worklist", icon=":material/format_list_bulleted:")
+    st.stop()
+
+revealed = is_revealed(settings, case_id, actor=user.actor)
+show_header(settings, detail, order=order, user=user, revealed=revealed)
+
+picture, reading = st.columns([5, 3], gap="medium")
+with reading:
+    show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses)
+    if revealed:
+        show_review(settings, case_id, user=user, reviews=detail.reviews)
+    else:
+        show_reveal(settings, case_id, user=user)
+with picture:
+    slide = choose_slide(detail.slides)
+    run = detail.runs.get(slide.slide_id)
+    show_slide(settings, slide, run, flags=detail.flags, revealed=revealed)
+
+if revealed:
+    flags, result, quality, provenance, reads, history = st.tabs(
+        [f"Flags ({len(detail.flags)})", "Model result", "Quality", "Provenance", "All reads", "History"]
+    )
+    with flags:
+        show_flags(detail.flags)
+    with result:
+        show_result(run)
+    with reads:
+        show_reads(detail)
+else:
+    quality, provenance, history = st.tabs(["Quality", "Provenance", "History"])
+with quality:
+    show_quality(run)
+with provenance:
+    show_provenance(slide, run)
+with history:
+    show_history(case_history(settings, case_id))

@@ -1,0 +1,37 @@
+"""Sending an action to a service, and saying what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.errors import SecondReadError
+
+_NOTICE = "notice"
+
+
+def attempt(action: Callable[[], object], *, done: str) -> bool:
+    """Run an action; a refusal is shown as the sentence it carries.
+
+    Args:
+        action: Calls one service.
+        done: What to say when it worked, shown after the next run.
+
+    Returns:
+        Whether it worked; the caller then reruns the page, so that it shows the log as it is now.
+    """
+    try:
+        action()
+    except SecondReadError as err:
+        st.error(str(err), icon=":material/error:")
+        return False
+    st.session_state[_NOTICE] = done
+    return True
+
+
+def show_notice() -> None:
+    """Show what the action before this run did."""
+    notice = st.session_state.pop(_NOTICE, None)
+    if notice:
+        st.toast(notice, icon=":material/check:")

@@ -1,0 +1,134 @@
+"""Pieces of the case screen: choosing a case and a slide, the header with its way to the neighbours, all reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from core.services.review import assign
+from core.services.worklist import CaseDetail
+
+from core.server.identity import User
+from core.settings import Settings
+from core.store.records import SlideRecord
+from pages.parts.actions import attempt
+from pages.parts.badges import CASES, FLAGS, NOT_ANALYSED, SLIDES, VERDICTS, plain, show_badges, time_in_words
+from pages.parts.reading import show_read
+from pages.parts.worklist_parts import show_empty
+
+_FEW = 4
+"""Up to so many slides are all shown at once; more go into a list."""
+
+
+def choose_case(order: Sequence[str], *, user: User) -> str:
+    """Let the reader choose a case where the address names none; stop the page until then."""
+    st.title("Case")
+    if not order:
+        show_empty(user)
+        st.stop()
+    chosen = st.selectbox(
+        "Open a case", order, index=None, placeholder="Type or choose a case id", key="choose_case", width=420
+    )
+    if chosen is None:
+        st.caption("Or click a row in the worklist.")
+        st.stop()
+    st.query_params["case"] = chosen
+    st.rerun()
+
+
+def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str], user: User, revealed: bool) -> None:
+    """Show the case's name, its state, who has it, and the way to the cases before and after it."""
+    row = detail.case
+    st.title(f"Case {plain(row.case_id)}")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(width="content"):
+            flags = {flag.kind for flag in detail.flags} if revealed else set()
+            show_badges([CASES[row.status], *(look for kind, look in FLAGS.items() if kind in flags)])
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)
+            _show_neighbours(row.case_id, order=order)
+    facts = [f"Site {plain(row.site)}"] if row.site else []
+    facts.append(f"{row.slides} slides" if row.slides != 1 else "1 slide")
+    facts.append(f"waiting since {time_in_words(row.waiting_since)}")
+    facts.append(f"assigned to {plain(row.assigned_to)}" if row.assigned_to else "not assigned")
+    st.caption(", ".join(facts))
+
+
+def _show_assignment(settings: Settings, case_id: str, *, assigned_to: str | None, user: User) -> None:
+    if not user.can_operate:
+        return
+    mine = assigned_to == user.actor
+    label, icon = ("Unassign", ":material/person_remove:") if mine else ("Assign to me", ":material/person_add:")
+    if st.button(label, key="assign", icon=icon) and attempt(
+        lambda: assign(settings, case_id, assignee=None if mine else user.actor, actor=user.actor),
+        done="The case is free again." if mine else "The case is yours.",
+    ):
+        st.rerun()
+
+
+def _show_neighbours(case_id: str, *, order: Sequence[str]) -> None:
+    position = order.index(case_id) if case_id in order else -1
+    before = order[position - 1] if position > 0 else None
+    after = order[position + 1] if 0 <= position < len(order) - 1 else None
+    previous = st.button(
+        "Previous",
+        key="previous_case",
+        icon=":material/chevron_left:",
+        disabled=before is None,
+        shortcut="k",
+        help=f"Case {before} in the worklist's order" if before else "This is the first case of the worklist",
+    )
+    following = st.button(
+        "Next",
+        key="next_case",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        disabled=after is None,
+        shortcut="j",
+        help=f"Case {after} in the worklist's order" if after else "This is the last case of the worklist",
+    )
+    target = before if previous else after if following else None
+    if target is not None:
+        st.query_params["case"] = target
+        st.rerun()
+
+
+def choose_slide(slides: Sequence[SlideRecord]) -> SlideRecord:
+    """Let the reader choose among the slides of the case; every one is offered, whatever its state."""
+    by_id = {slide.slide_id: slide for slide in slides}
+    asked = st.query_params.get("slide")
+    default = asked if asked in by_id else next(iter(by_id))
+    if len(by_id) == 1:
+        chosen = default
+        st.markdown(f"**Slide {plain(chosen)}**")
+    elif len(by_id) <= _FEW:
+        chosen = st.segmented_control("Slide", list(by_id), default=default, required=True, key=f"slide_of_{default}")
+    else:
+        chosen = st.selectbox("Slide", list(by_id), index=list(by_id).index(default), key=f"slide_of_{default}")
+    slide = by_id[chosen]
+    look = SLIDES[slide.status] if slide.status else NOT_ANALYSED
+    if look is not SLIDES.get(slide.status) or slide.message:
+        show_badges([look])
+    return slide
+
+
+def show_reads(detail: CaseDetail) -> None:
+    """Show every diagnosis and every answer of the case, superseded ones too, newest first."""
+    if not detail.diagnoses and not detail.reviews:
+        st.caption("Nobody has recorded a diagnosis or an answer yet.")
+    superseded = {read.supersedes for read in detail.diagnoses} | set()
+    for read in sorted(detail.diagnoses, key=lambda read: read.created_at, reverse=True):
+        with st.container(border=True):
+            if read.diagnosis_id in superseded:
+                st.badge("Superseded", color="gray", icon=":material/history:")
+            show_read(read)
+    replaced = {review.supersedes for review in detail.reviews}
+    for review in sorted(detail.reviews, key=lambda review: review.created_at, reverse=True):
+        with st.container(border=True):
+            looks = [VERDICTS[review.verdict]]
+            show_badges(looks)
+            if review.review_id in replaced:
+                st.badge("Superseded", color="gray", icon=":material/history:")
+            if review.note:
+                st.markdown(plain(review.note))
+            st.caption(f"{plain(review.reader)}, {time_in_words(review.created_at)}")

@@ -1,0 +1,160 @@
+"""Rows of the worklist: filtering, ordering, and the table as it is shown and exported."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import pandas as pd
+from core.services.worklist import CaseRow
+
+from core.domain import NOT_FOR_DIAGNOSIS, CaseStatus, FlagKind
+from pages.parts.badges import CASES, CATEGORIES, FLAGS
+from pages.parts.frame import PHANTOM_SENTENCE
+
+HIDDEN_RESULT = "Hidden until read"
+
+
+class Order(StrEnum):
+    """How the worklist is ordered."""
+
+    PRIORITY = "Likely missed disease first"
+    WAITING = "Waiting longest first"
+    QUALITY = "Lowest quality first"
+    CASE = "Case id"
+
+
+class Assignment(StrEnum):
+    """Whose cases are shown."""
+
+    ALL = "All"
+    MINE = "Mine"
+    NOBODY = "Unassigned"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which cases are shown; empty collections let everything pass."""
+
+    search: str = ""
+    flags: frozenset[FlagKind] = frozenset()
+    statuses: frozenset[CaseStatus] = frozenset()
+    assignment: Assignment = Assignment.ALL
+
+
+def select_rows(
+    rows: Iterable[CaseRow], *, wanted: Filter, order: Order, actor: str, shown: Collection[str]
+) -> list[CaseRow]:
+    """Return the rows that pass the filter, in the wanted order.
+
+    Args:
+        rows: In the service's order, which is `Order.PRIORITY`.
+        wanted: The filter.
+        order: The order.
+        actor: Who looks, for "mine".
+        shown: Cases whose model result this reader may see: only those are found by it.
+    """
+    found = [row for row in rows if _passes(row, wanted=wanted, actor=actor, shown=row.case_id in shown)]
+    if order is Order.WAITING:
+        return sorted(found, key=lambda row: row.waiting_since or datetime.max.replace(tzinfo=UTC))
+    if order is Order.QUALITY:
+        return sorted(found, key=lambda row: -1.0 if row.qc_score is None else row.qc_score)
+    if order is Order.CASE:
+        return sorted(found, key=lambda row: row.case_id.casefold())
+    return found
+
+
+def worklist_frame(
+    rows: Sequence[CaseRow], *, shown: Collection[str], thumbnails: Mapping[str, str | None]
+) -> pd.DataFrame:
+    """Return one table row a case.
+
+    Args:
+        rows: Selected and ordered.
+        shown: Cases whose model result this reader may see.
+        thumbnails: Case id -> picture address.
+    """
+    return pd.DataFrame(
+        {
+            "Slide": [thumbnails.get(row.case_id) for row in rows],
+            "Case": [row.case_id for row in rows],
+            "Flags": [flag_labels(row) for row in rows],
+            "Status": [[CASES[row.status].label] for row in rows],
+            "Diagnosis": [_diagnosis(row) for row in rows],
+            "Model result": [_model_result(row, shown=row.case_id in shown) for row in rows],
+            "QC score": [row.qc_score for row in rows],
+            "Site": [row.site or "-" for row in rows],
+            "Slides": [_slides(row) for row in rows],
+            "Assigned to": [row.assigned_to or "-" for row in rows],
+            "Waiting since": [row.waiting_since for row in rows],
+        }
+    )
+
+
+def flag_labels(row: CaseRow) -> list[str]:
+    """Return the labels of a case's flags, each once, in the order of the vocabulary."""
+    kinds = {flag.kind for flag in row.flags}
+    return [look.label for kind, look in FLAGS.items() if kind in kinds]
+
+
+def export_csv(frame: pd.DataFrame) -> bytes:
+    """Return the visible list as CSV (UTF-8 with a mark for spreadsheets), under the two sentences.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    table = frame.drop(columns="Slide").copy()
+    for column in ("Flags", "Status"):
+        table[column] = ["; ".join(labels) for labels in table[column]]
+    for column in table.select_dtypes(exclude=["number", "datetime", "datetimetz"]):
+        table[column] = [_harmless(value) for value in table[column]]
+    text = io.StringIO()
+    text.write(f"# {NOT_FOR_DIAGNOSIS} {PHANTOM_SENTENCE}\n")
+    table.to_csv(text, index=False)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r" else value
+
+
+def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
+    if wanted.flags and not wanted.flags & {flag.kind for flag in row.flags}:
+        return False
+    if wanted.statuses and row.status not in wanted.statuses:
+        return False
+    if wanted.assignment is Assignment.MINE and row.assigned_to != actor:
+        return False
+    if wanted.assignment is Assignment.NOBODY and row.assigned_to is not None:
+        return False
+    texts = (
+        row.case_id,
+        row.site or "",
+        _diagnosis(row),
+        row.diagnosis_by or "",
+        _model_result(row, shown=shown),
+        row.assigned_to or "",
+        CASES[row.status].label,
+        *flag_labels(row),
+        *(f"{slide_id} {reason}" for slide_id, reason in row.slides_failed),
+    )
+    return all(word in " ".join(texts).casefold() for word in wanted.search.casefold().split())
+
+
+def _diagnosis(row: CaseRow) -> str:
+    return CATEGORIES[row.diagnosis] if row.diagnosis is not None else "-"
+
+
+def _model_result(row: CaseRow, *, shown: bool) -> str:
+    if row.model_score is None and row.model_label is None:
+        return "No result"
+    if not shown:
+        return HIDDEN_RESULT
+    score = "" if row.model_score is None else f" ({row.model_score:.2f})"
+    return f"{row.model_label or 'No call'}{score}"
+
+
+def _slides(row: CaseRow) -> str:
+    return f"{row.slides} ({len(row.slides_failed)} failed)" if row.slides_failed else str(row.slides)

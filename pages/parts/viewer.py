@@ -1,0 +1,119 @@
+"""One slide on the case screen: its picture, the heatmap with its controls, and the numbered places of the flags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.errors import NotFoundError
+from core.services.pictures import SlidePicture
+from core.settings import Settings
+from core.store.records import FlagRecord, RunRecord, SlideRecord
+from pages.parts.badges import FLAGS, NOT_ANALYSED, SLIDES
+from pages.parts.charts import CONFIG, Marker, add_heatmap, add_markers, cells_of, slide_figure
+from pages.parts.resources import load_picture, picture_url, positive_class
+
+DEFAULT_OPACITY = 0.4
+"""The field's usual heatmap opacity: the tissue stays readable below."""
+
+
+def flag_markers(flags: Sequence[FlagRecord], *, slide_id: str) -> list[Marker]:
+    """Return the places of a slide's flags, numbered as in the case's list of flags."""
+    return [
+        Marker(
+            number,
+            flag.x + (flag.width or 0) / 2,
+            flag.y + (flag.height or 0) / 2,
+            f"{number}. {FLAGS[flag.kind].label}",
+        )
+        for number, flag in enumerate(flags, start=1)
+        if flag.slide_id == slide_id and flag.x is not None and flag.y is not None
+    ]
+
+
+@st.fragment
+def show_slide(
+    settings: Settings, slide: SlideRecord, run: RunRecord | None, *, flags: Sequence[FlagRecord], revealed: bool
+) -> None:
+    """Show a slide; before the reveal its picture only.
+
+    A fragment, so that moving a slider redraws the picture and nothing else.
+    """
+    picture = _picture(settings, slide, run)
+    if picture is None or run is None:
+        _show_why_not(slide)
+        return
+    classes = [name.removeprefix("prob_") for name in picture.tiles.columns if name.startswith("prob_")]
+    name, threshold, opacity = "", 0.0, 0.0
+    if revealed and classes:
+        name, threshold, opacity = _controls(slide, run, classes=classes)
+    size = picture.size_level0
+    figure = slide_figure(
+        picture_url(str(settings.home), slide.slide_id, run.run_id, picture.thumbnail),
+        width=size.width,
+        height=size.height,
+        mpp_x=run.mpp_x,
+    )
+    if opacity > 0:
+        cells = cells_of(picture.tiles, column=f"prob_{name}", width=size.width, height=size.height)
+        add_heatmap(figure, cells, name=name, threshold=threshold, opacity=opacity)
+    if revealed:
+        add_markers(figure, flag_markers(flags, slide_id=slide.slide_id))
+    # Without this, each redraw would throw away the reader's zoom.
+    figure.update_layout(uirevision=f"{slide.slide_id}/{run.run_id}")
+    st.plotly_chart(
+        figure,
+        config=CONFIG,
+        key=f"slide_{slide.slide_id}",
+        alt=f"Slide {slide.slide_id}" + (f" with the model's probability of {name}" if opacity > 0 else ""),
+    )
+    if run.mpp_x is None:
+        st.caption("The scale of this slide is unknown: distances are in pixels only.")
+    if revealed and classes:
+        st.caption(
+            "Each square is one tile as the model saw it, coloured by its own probability; "
+            "without colour: no tissue, or below the threshold. Scroll to zoom, drag to move."
+        )
+    elif classes:
+        st.caption("The model's heatmap is hidden until you record a diagnosis or reveal it.")
+
+
+def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str]) -> tuple[str, float, float]:
+    """Heatmap controls: class, threshold, opacity (0 when the heatmap is switched off)."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        visible = st.toggle("Heatmap", value=True, key=f"heat_{slide.slide_id}")
+        chosen = positive_class(run.model, classes)
+        name = st.selectbox(
+            "Probability of",
+            classes,
+            index=classes.index(chosen),
+            key=f"class_{slide.slide_id}",
+            width=170,
+            disabled=not visible,
+        )
+        threshold = st.slider(
+            "Show tiles from", 0.0, 1.0, 0.0, 0.05, key=f"threshold_{slide.slide_id}", width=180, disabled=not visible
+        )
+        opacity = st.slider(
+            "Opacity", 0.1, 1.0, DEFAULT_OPACITY, 0.1, key=f"opacity_{slide.slide_id}", width=150, disabled=not visible
+        )
+    return name, threshold, opacity if visible else 0.0
+
+
+def _picture(settings: Settings, slide: SlideRecord, run: RunRecord | None) -> SlidePicture | None:
+    if run is None or slide.width is None or slide.height is None:
+        return None
+    try:
+        return load_picture(
+            settings, str(settings.home), slide.slide_id, run.run_id, width=slide.width, height=slide.height
+        )
+    except NotFoundError:
+        return None
+
+
+def _show_why_not(slide: SlideRecord) -> None:
+    """Say why there is no picture: the slide stays visible with its reason."""
+    look = SLIDES[slide.status] if slide.status else NOT_ANALYSED
+    reason = slide.message or "The analysis has not run yet; its progress is under Add slides and jobs."
+    st.warning(reason, title=f"{slide.slide_id}: {look.label.lower()}", icon=look.icon)

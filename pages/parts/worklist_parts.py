@@ -1,0 +1,80 @@
+"""Pieces of the worklist screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from core.services.worklist import CaseRow
+
+from core.server.identity import User
+from pages.parts.badges import CASES, FLAGS, Look, plain
+
+_PALETTE = {
+    "red": "red",
+    "orange": "orange",
+    "yellow": "yellow",
+    "blue": "blue",
+    "green": "green",
+    "violet": "violet",
+    "gray": "gray",
+}
+
+
+def _badge_column(label: str, looks: Sequence[Look], *, width: int, tooltip: str) -> object:
+    return st.column_config.MultiselectColumn(
+        label,
+        options=[look.label for look in looks],
+        color=[_PALETTE[look.colour] for look in looks],
+        width=width,
+        help=tooltip,
+    )
+
+
+COLUMNS = {
+    "Slide": st.column_config.ImageColumn("Slide", width=70, help="Thumbnail of the case's first analysed slide"),
+    "Case": st.column_config.TextColumn("Case", width=110),
+    "Flags": _badge_column("Flags", list(FLAGS.values()), width=190, tooltip="Why the case deserves a second look"),
+    "Status": _badge_column("Status", list(CASES.values()), width=105, tooltip="Where the case stands in its review"),
+    "Diagnosis": st.column_config.TextColumn("Diagnosis", width=105, help="The latest recorded diagnosis"),
+    "Model result": st.column_config.TextColumn(
+        "Model result", width=150, help="Hidden until you have recorded a diagnosis or revealed it on the case"
+    ),
+    "QC score": st.column_config.ProgressColumn(
+        "QC score", width=95, min_value=0, max_value=1, format="%.2f", help="0 unusable to 1 good; the worst slide's"
+    ),
+    "Site": st.column_config.TextColumn("Site", width=80),
+    "Slides": st.column_config.TextColumn("Slides", width=85),
+    "Assigned to": st.column_config.TextColumn("Assigned to", width=130),
+    "Waiting since": st.column_config.DatetimeColumn("Waiting since", width=120, format="YYYY-MM-DD HH:mm"),
+}
+
+
+def show_empty(user: User) -> None:
+    """Say what to do when there is no case at all."""
+    st.info(
+        "There are no cases yet. Add slides by folder, manifest or upload; each becomes a case as its analysis runs."
+        if user.can_operate
+        else "There are no cases yet. Ask a pathologist, quality control or the lead to add slides.",
+        title="Nothing to read",
+        icon=":material/inbox:",
+    )
+    st.page_link("slides.py", label="Add slides", icon=":material/upload_file:")
+
+
+def show_failures(rows: Sequence[CaseRow]) -> None:
+    """List every slide without a result with its reason: none disappears."""
+    failures = [(row.case_id, slide_id, reason) for row in rows for slide_id, reason in row.slides_failed]
+    if not failures:
+        return
+    st.subheader("Slides without a result")
+    st.table(
+        {
+            "Case": [plain(case_id) for case_id, _, _ in failures],
+            "Slide": [plain(slide_id) for _, slide_id, _ in failures],
+            "Reason": [plain(reason) for _, _, reason in failures],
+        },
+        border="horizontal",
+        hide_index=True,
+        alt="Slides that could not be analysed, with the reason",
+    )
