@@ -1,4 +1,4 @@
-"""Opening the log: a short connection per call, WAL, foreign keys, and one plain sentence for whatever SQLite refuses."""
+"""Opening the log: short connections, WAL, foreign keys, and one plain sentence for whatever SQLite refuses."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SENTENCES: dict[int, str] = {
     sqlite3.SQLITE_CANTOPEN: "{path} cannot be opened. Check that its folder exists and is writable.",
     sqlite3.SQLITE_BUSY: "{path} is locked by another program. Close whatever holds it and try again.",
     sqlite3.SQLITE_LOCKED: "{path} is locked by another program. Close whatever holds it and try again.",
-    sqlite3.SQLITE_NOTADB: "{path} is not a Second Read log (not a database file). Move it away or choose another home.",
-    sqlite3.SQLITE_CORRUPT: "{path} is damaged. Restore it from a backup; `second-read log verify` says how far it holds.",
+    sqlite3.SQLITE_NOTADB: "{path} is not a database file. Move it away or choose another home.",
+    sqlite3.SQLITE_CORRUPT: "{path} is damaged. Restore it from a backup, then run `second-read log verify`.",
     sqlite3.SQLITE_IOERR: "{path} could not be read or written (disk error). Check the disk and its free space.",
     sqlite3.SQLITE_CONSTRAINT: "The log refused the change and kept what it had: {detail}.",
 }

@@ -138,6 +138,8 @@ _RESULTS = (
     """CREATE TABLE evaluations (
         evaluation_id INTEGER PRIMARY KEY AUTOINCREMENT,
         case_id TEXT NOT NULL REFERENCES cases(case_id),
+        run_seq INTEGER NOT NULL,
+        diagnosis_id INTEGER NOT NULL,
         created_at TEXT NOT NULL
     ) STRICT""",
     """CREATE TABLE flags (
@@ -206,4 +208,5 @@ _INDICES = (
     "CREATE INDEX diagnoses_case ON diagnoses(case_id, diagnosis_id)",
     "CREATE INDEX reviews_case ON reviews(case_id, review_id)",
     "CREATE INDEX events_entity ON events(entity, action)",
+    "CREATE INDEX events_actor ON events(actor, action)",
 )

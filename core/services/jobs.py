@@ -1,0 +1,96 @@
+"""The queue as people see it: put slides in, watch, cancel, try again."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from datetime import timedelta
+
+from core.domain import JobState
+from core.errors import ConflictError
+from core.services.processes import process_alive
+from core.settings import Settings
+from core.store import cases
+from core.store import jobs as queue
+from core.store.connection import open_log, writing
+from core.store.records import JobRecord, WorkerRecord
+from core.store.values import utc_now
+
+LIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+def enqueue(settings: Settings, slide_ids: Iterable[str], *, model: str | None = None, actor: str) -> tuple[int, ...]:
+    """Queue the analysis of slides and return their jobs, in order. A slide has one live job at most: that is returned.
+
+    Raises:
+        NotFoundError: there is no slide of that id; then none is queued.
+    """
+    with open_log(settings) as database, writing(database):
+        wanted = [cases.get_slide(database, slide_id).slide_id for slide_id in slide_ids]
+        return tuple(queue.enqueue(database, one, model=model or settings.model, actor=actor) for one in wanted)
+
+
+def list_jobs(settings: Settings, *, live_only: bool = False, limit: int = 500) -> list[JobRecord]:
+    """Return the live jobs in the order they run, then the finished ones, latest first."""
+    with open_log(settings) as database:
+        return queue.list_jobs(database, live_only=live_only, limit=limit)
+
+
+def get_job(settings: Settings, job_id: int) -> JobRecord:
+    """Return a job.
+
+    Raises:
+        NotFoundError: there is none of that number.
+    """
+    with open_log(settings) as database:
+        return queue.get_job(database, job_id)
+
+
+def cancel(settings: Settings, job_id: int, *, actor: str) -> None:
+    """Cancel a job: a queued one at once, a running one as soon as its worker looks up (within a few seconds).
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it has ended already.
+    """
+    with open_log(settings) as database, writing(database):
+        job = queue.get_job(database, job_id)
+        if job.state not in LIVE:
+            raise ConflictError(f"Job {job_id} has ended already ({job.state.value}), so it cannot be cancelled.")
+        if job.state is JobState.QUEUED:
+            queue.finish(database, job, JobState.CANCELLED, message=f"Cancelled by {actor}.", actor=actor)
+        elif not job.cancel_requested:
+            queue.request_cancel(database, job, actor=actor)
+
+
+def retry(settings: Settings, job_id: int, *, actor: str) -> int:
+    """Queue the slide of an ended job again, with the same model, and return the new job.
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it has not ended yet.
+    """
+    with open_log(settings) as database, writing(database):
+        job = queue.get_job(database, job_id)
+        if job.state in LIVE:
+            raise ConflictError(f"Job {job_id} is still {job.state.value}. Cancel it first, or wait for it.")
+        return queue.enqueue(database, job.slide_id, model=job.model, actor=actor)
+
+
+def workers(settings: Settings) -> list[WorkerRecord]:
+    """Return the workers that have not signed off, latest first, and whether each is alive."""
+    with open_log(settings) as database:
+        rows = queue.open_workers(database)
+    limit = utc_now() - timedelta(seconds=settings.stale_after_s)
+    here = socket.gethostname()
+    return [
+        WorkerRecord(
+            worker_id=worker_id,
+            pid=pid,
+            host=host,
+            started_at=started,
+            heartbeat_at=beat,
+            alive=beat >= limit and (host != here or process_alive(pid)),
+        )
+        for worker_id, pid, host, started, beat in rows
+    ]
