@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -77,7 +78,10 @@ class ModelCard:
                 (not self.stain, "stain must name at least one stain"),
                 (min(self.mpp, self.tile_um, self.temperature, *self.std_255) <= 0, "scales must be positive"),
                 (min(self.tile_px, self.input_px) < 1, "tile_px and input_px must be positive"),
-                (round(self.tile_um / self.mpp) != self.tile_px, "tile_um / mpp must be tile_px"),
+                (
+                    not math.isclose(self.tile_um, self.tile_px * self.mpp, rel_tol=0.01),
+                    "tile_um must be tile_px x mpp",
+                ),
                 (not 0 <= self.threshold <= 1, "threshold must lie between 0 and 1"),
                 (not self.weights.endswith(".safetensors"), "weights must be a .safetensors file, never a pickle"),
                 (Path(self.weights).name != self.weights, "weights must be a file name without a folder"),

@@ -128,9 +128,10 @@ class TorchTileModel:
         """
         writable = np.require(tiles, requirements=["C", "W"])  # torch warns about read-only memory
         batch = torch.as_tensor(writable).to(self._device.target, non_blocking=True).permute(0, 3, 1, 2)
+        size = [self.input_px, self.input_px]
+        if max(batch.shape[2:]) > self.input_px:  # antialiasing exists for float32 only
+            batch = functional.interpolate(batch.float(), size=size, mode="bilinear", antialias=True)
         batch = batch.to(self._device.dtype).sub_(self._mean)
         if batch.shape[2:] == (self.input_px, self.input_px):
             return batch
-        shrinks = batch.shape[2] > self.input_px or batch.shape[3] > self.input_px
-        size = [self.input_px, self.input_px]
-        return functional.interpolate(batch, size=size, mode="bilinear", antialias=shrinks, align_corners=False)
+        return functional.interpolate(batch, size=size, mode="bilinear")
