@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.domain import NOT_FOR_DIAGNOSIS
+from core.services.display import model_cards
 from pages.parts.about_parts import LIMITS, USES, show_card, versions
 from pages.parts.frame import PHANTOM_SENTENCE
-from pages.parts.resources import model_cards
 from pages.parts.session import current_settings, require_role
 
 require_role()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 from core.services.worklist import worklist
 
-from core.domain import CaseStatus, FlagKind
+from core.domain import CaseStatus
 from pages.parts.actions import show_notice
 from pages.parts.badges import CASES, FLAGS
 from pages.parts.resources import row_thumbnails
 from pages.parts.session import cases_shown, current_settings, require_role
-from pages.parts.tables import Assignment, Filter, Order, export_csv, select_rows, worklist_frame
+from pages.parts.tables import Assignment, Filter, Order, export_csv, kinds_present, select_rows, worklist_frame
 from pages.parts.worklist_parts import COLUMNS, show_empty, show_failures
 
 user = require_role()
@@ -23,6 +23,7 @@ if not rows:
     show_empty(user)
     st.stop()
 
+shown = cases_shown(settings, rows, user=user)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     search = st.text_input(
         "Search",
@@ -48,13 +49,12 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     flags = st.pills(
         "Flags",
-        [kind for kind in FlagKind if any(flag.kind is kind for row in rows for flag in row.flags)],
+        kinds_present(rows, shown=shown),
         selection_mode="multi",
         format_func=lambda kind: FLAGS[kind].label,
         key="flags",
     )
 
-shown = cases_shown(settings, rows, user=user)
 selected = select_rows(
     rows,
     wanted=Filter(search=search, flags=frozenset(flags), statuses=frozenset(statuses), assignment=assignment),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
-from core.services.catalogue import AddResult, add_folder, add_manifest, save_upload
-from core.services.jobs import enqueue
 
-from core.domain import MPP_POSSIBLE, Stain
+from core.domain import MPP_POSSIBLE, SlideStatus, Stain
 from core.errors import SecondReadError
 from core.server.identity import User
+from core.services.catalogue import AddResult, add_folder, add_manifest, get_slide, save_upload
+from core.services.jobs import enqueue
 from core.settings import Settings
 from pages.parts.badges import STAINS, plain
 
@@ -107,12 +107,14 @@ def _add(add: Callable[[], AddResult], settings: Settings, user: User) -> None:
     try:
         with st.spinner("Adding slides..."):
             result = add()
-            jobs = enqueue(settings, result.added, actor=user.actor) if result.added else ()
+            # A known slide that has a result keeps it; one without gets another chance, as its scale may be new.
+            waiting = [i for i in result.slide_ids if get_slide(settings, i).status is not SlideStatus.OK]
+            jobs = enqueue(settings, waiting, actor=user.actor)
     except SecondReadError as err:
         st.error(str(err), icon=":material/error:")
         return
     st.success(
-        f"{len(result.added)} slides added, {len(jobs)} jobs queued, {len(result.existing)} already known.",
+        f"Slides added: {len(result.added)}. Already known: {len(result.existing)}. Jobs queued: {len(jobs)}.",
         icon=":material/check_circle:",
     )
     for warning in result.warnings:

@@ -9,17 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
-from core.heatmap import PROBABILITY_STOPS
+from core.services.display import PROBABILITY_STOPS, Cells, scale_bar_um
 
 FIGURE_HEIGHT_PX = 560
-_SCALE_STEPS = (1, 2, 5)
-_SCALE_SHARE = 0.22
-"""Longest part of the slide's width that the scale bar may take."""
 CONFIG: dict[str, object] = {
     "displaylogo": False,
     "scrollZoom": True,
@@ -37,48 +31,6 @@ class Marker:
     """Level-0 pixels, as y."""
     y: float
     text: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cells:
-    """Tile values on the grid of all tile borders."""
-
-    x_edges: NDArray[np.float64]
-    """(columns + 1,) level-0 px, ascending, none beyond the slide."""
-    y_edges: NDArray[np.float64]
-    """(rows + 1,)"""
-    values: NDArray[np.float64]
-    """(rows, columns); NaN where no tile lies; the mean where tiles overlap."""
-
-
-def cells_of(tiles: pd.DataFrame, *, column: str, width: int, height: int) -> Cells:
-    """Put tile values on the grid of their borders, exactly.
-
-    Args:
-        tiles: Columns x, y, width, height in level-0 px, and `column`.
-        column: Which value.
-        width: Slide width in level-0 px; tiles that reach beyond are cut there, as the slide is.
-        height: Slide height in level-0 px.
-    """
-    left, top = tiles["x"].to_numpy(np.float64), tiles["y"].to_numpy(np.float64)
-    right = np.minimum(left + tiles["width"].to_numpy(np.float64), width)
-    bottom = np.minimum(top + tiles["height"].to_numpy(np.float64), height)
-    x_edges, y_edges = np.unique(np.concatenate([left, right])), np.unique(np.concatenate([top, bottom]))
-    total = np.zeros((max(len(y_edges) - 1, 0), max(len(x_edges) - 1, 0)))
-    count = np.zeros_like(total)
-    spans = zip(
-        np.searchsorted(x_edges, left),
-        np.searchsorted(x_edges, right),
-        np.searchsorted(y_edges, top),
-        np.searchsorted(y_edges, bottom),
-        tiles[column].to_numpy(np.float64),
-        strict=True,
-    )
-    for first_column, last_column, first_row, last_row, value in spans:
-        total[first_row:last_row, first_column:last_column] += value
-        count[first_row:last_row, first_column:last_column] += 1
-    values = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return Cells(x_edges, y_edges, values)
 
 
 def slide_figure(image_url: str, *, width: int, height: int, mpp_x: float | None) -> go.Figure:
@@ -132,11 +84,10 @@ def add_heatmap(figure: go.Figure, cells: Cells, *, name: str, threshold: float,
         threshold: Tiles below this are left clear.
         opacity: 0-1.
     """
-    shown = np.where(cells.values >= threshold, cells.values, np.nan)
     figure.add_heatmap(
         x=cells.x_edges,
         y=cells.y_edges,
-        z=shown,
+        z=cells.from_threshold(threshold),
         zmin=0,
         zmax=1,
         zsmooth=False,
@@ -162,13 +113,6 @@ def add_markers(figure: go.Figure, markers: Sequence[Marker]) -> None:
         marker={"size": 24, "color": "rgba(15,60,75,0.85)", "line": {"color": "white", "width": 2}},
         hovertemplate="%{customdata}<extra></extra>",
     )
-
-
-def scale_bar_um(width_um: float) -> float:
-    """Return the longest of 1, 2 or 5 x 10^k um that fits into its share of the slide's width."""
-    longest = width_um * _SCALE_SHARE
-    power = 10.0 ** np.floor(np.log10(longest))
-    return float(max(step * power for step in _SCALE_STEPS if step * power <= longest * (1 + 1e-9)))
 
 
 def _add_scale_bar(figure: go.Figure, *, width: int, height: int, mpp_x: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from core.aggregation import MEANINGS, Aggregation
+from core.services.display import RULE_MEANINGS
 from core.store.records import EventRecord, FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS, MPP_SOURCES, STAINS, in_words, plain, time_in_words
 
@@ -69,12 +69,12 @@ def show_result(run: RunRecord | None) -> None:
 
 def scores_frame(scores: Mapping[str, Mapping[str, float]], *, decides: str | None) -> pd.DataFrame:
     """Return one row a rule: its name, a column a class, and what the rule asks."""
-    order = {rule.value: position for position, rule in enumerate(Aggregation)}
+    order = {rule: position for position, rule in enumerate(RULE_MEANINGS)}
     rows = [
         {
             "Rule": in_words(rule) + (" (decides)" if rule == decides else ""),
             **values,
-            "What it asks": MEANINGS[Aggregation(rule)] if rule in order else "",
+            "What it asks": RULE_MEANINGS.get(rule, ""),
         }
         for rule, values in sorted(scores.items(), key=lambda item: order.get(item[0], len(order)))
     ]

@@ -13,10 +13,8 @@ from core.services.worklist import CaseRow
 from numpy.typing import NDArray
 from PIL import Image
 
-import models
 from core.services.pictures import SlidePicture, slide_picture
 from core.settings import Settings
-from models.cards import ModelCard, read_card
 
 ROW_THUMBNAIL_PX = 96
 
@@ -68,18 +66,6 @@ def picture_url(home: str, slide_id: str, run_id: str, _thumbnail: NDArray[np.ui
     """Return a `data:` address of a slide's thumbnail; the ids are the key."""
     del home, slide_id, run_id
     return _jpeg_url(Image.fromarray(_thumbnail))
-
-
-@st.cache_data(max_entries=1, ttl=60, show_spinner=False)
-def model_cards() -> tuple[ModelCard, ...]:
-    """Return the cards of the installed models, read without loading the network library into this process."""
-    return tuple(read_card(path) for path in sorted((Path(models.__file__).parent / "cards").glob("*.toml")))
-
-
-def positive_class(model: str, classes: Sequence[str]) -> str:
-    """Return the class a model is made to find: its card says so; without a card, the last class."""
-    positive = {card.name: card.positive_class for card in model_cards()}.get(model)
-    return positive if positive in classes else classes[-1]
 
 
 def _jpeg_url(image: Image.Image) -> str:

@@ -15,6 +15,7 @@ from core.domain import NOT_FOR_DIAGNOSIS, CaseStatus, FlagKind
 from pages.parts.badges import CASES, CATEGORIES, FLAGS
 from pages.parts.frame import PHANTOM_SENTENCE
 
+_SAY_NOTHING_OF_THE_RESULT = frozenset({FlagKind.NO_RESULT, FlagKind.QC_LIMITED, FlagKind.AUDIT_SAMPLE})
 HIDDEN_RESULT = "Hidden until read"
 
 
@@ -81,7 +82,7 @@ def worklist_frame(
         {
             "Slide": [thumbnails.get(row.case_id) for row in rows],
             "Case": [row.case_id for row in rows],
-            "Flags": [flag_labels(row) for row in rows],
+            "Flags": [flag_labels(row, shown=row.case_id in shown) for row in rows],
             "Status": [[CASES[row.status].label] for row in rows],
             "Diagnosis": [_diagnosis(row) for row in rows],
             "Model result": [_model_result(row, shown=row.case_id in shown) for row in rows],
@@ -94,9 +95,25 @@ def worklist_frame(
     )
 
 
-def flag_labels(row: CaseRow) -> list[str]:
-    """Return the labels of a case's flags, each once, in the order of the vocabulary."""
-    kinds = {flag.kind for flag in row.flags}
+def visible_kinds(row: CaseRow, *, shown: bool) -> frozenset[FlagKind]:
+    """Return the kinds of flags this reader may see.
+
+    A flag compares a diagnosis with the model. Where nobody has recorded a diagnosis yet, those that would tell the
+    model's result before the first read stay hidden with it.
+    """
+    kinds = frozenset(flag.kind for flag in row.flags)
+    return kinds if shown or row.diagnosis is not None else kinds & _SAY_NOTHING_OF_THE_RESULT
+
+
+def kinds_present(rows: Iterable[CaseRow], *, shown: Collection[str]) -> list[FlagKind]:
+    """Return the kinds of flags this reader sees anywhere in the list, in the order of the vocabulary."""
+    present = {kind for row in rows for kind in visible_kinds(row, shown=row.case_id in shown)}
+    return [kind for kind in FLAGS if kind in present]
+
+
+def flag_labels(row: CaseRow, *, shown: bool) -> list[str]:
+    """Return the labels of a case's visible flags, each once, in the order of the vocabulary."""
+    kinds = visible_kinds(row, shown=shown)
     return [look.label for kind, look in FLAGS.items() if kind in kinds]
 
 
@@ -121,7 +138,7 @@ def _harmless(value: object) -> object:
 
 
 def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
-    if wanted.flags and not wanted.flags & {flag.kind for flag in row.flags}:
+    if wanted.flags and not wanted.flags & visible_kinds(row, shown=shown):
         return False
     if wanted.statuses and row.status not in wanted.statuses:
         return False
@@ -137,7 +154,7 @@ def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
         _model_result(row, shown=shown),
         row.assigned_to or "",
         CASES[row.status].label,
-        *flag_labels(row),
+        *flag_labels(row, shown=shown),
         *(f"{slide_id} {reason}" for slide_id, reason in row.slides_failed),
     )
     return all(word in " ".join(texts).casefold() for word in wanted.search.casefold().split())

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import NotFoundError
+from core.services.display import cells_of, positive_class
 from core.services.pictures import SlidePicture
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS, NOT_ANALYSED, SLIDES
-from pages.parts.charts import CONFIG, Marker, add_heatmap, add_markers, cells_of, slide_figure
-from pages.parts.resources import load_picture, picture_url, positive_class
+from pages.parts.charts import CONFIG, Marker, add_heatmap, add_markers, slide_figure
+from pages.parts.resources import load_picture, picture_url
 
 DEFAULT_OPACITY = 0.4
 """The field's usual heatmap opacity: the tissue stays readable below."""

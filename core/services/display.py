@@ -1,0 +1,101 @@
+"""What the screens draw and tell about results: tile values in the slide's frame, the rules in words, the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import models
+from core.aggregation import MEANINGS
+from core.heatmap import PROBABILITY_STOPS
+from models.cards import ModelCard, read_card
+
+__all__ = [
+    "PROBABILITY_STOPS",
+    "RULE_MEANINGS",
+    "Cells",
+    "cells_of",
+    "model_cards",
+    "positive_class",
+    "scale_bar_um",
+]
+
+RULE_MEANINGS: Mapping[str, str] = {rule.value: text for rule, text in MEANINGS.items()}
+"""Aggregation rule -> what it asks, in the order in which the rules are shown."""
+
+_SCALE_STEPS = (1, 2, 5)
+_SCALE_SHARE = 0.22
+"""Longest part of the slide's width that the scale bar may take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Tile values on the grid of all tile borders."""
+
+    x_edges: NDArray[np.float64]
+    """(columns + 1,) level-0 px, ascending, none beyond the slide."""
+    y_edges: NDArray[np.float64]
+    """(rows + 1,)"""
+    values: NDArray[np.float64]
+    """(rows, columns); NaN where no tile lies; the mean where tiles overlap."""
+
+    def from_threshold(self, threshold: float) -> NDArray[np.float64]:
+        """Return the values, with NaN for those below the threshold."""
+        return np.where(self.values >= threshold, self.values, np.nan)
+
+
+def cells_of(tiles: pd.DataFrame, *, column: str, width: int, height: int) -> Cells:
+    """Put tile values on the grid of their borders, exactly.
+
+    Args:
+        tiles: Columns x, y, width, height in level-0 px, and `column`.
+        column: Which value.
+        width: Slide width in level-0 px; tiles that reach beyond are cut there, as the slide is.
+        height: Slide height in level-0 px.
+    """
+    left, top = tiles["x"].to_numpy(np.float64), tiles["y"].to_numpy(np.float64)
+    right = np.minimum(left + tiles["width"].to_numpy(np.float64), width)
+    bottom = np.minimum(top + tiles["height"].to_numpy(np.float64), height)
+    x_edges, y_edges = np.unique(np.concatenate([left, right])), np.unique(np.concatenate([top, bottom]))
+    total = np.zeros((max(len(y_edges) - 1, 0), max(len(x_edges) - 1, 0)))
+    count = np.zeros_like(total)
+    spans = zip(
+        np.searchsorted(x_edges, left),
+        np.searchsorted(x_edges, right),
+        np.searchsorted(y_edges, top),
+        np.searchsorted(y_edges, bottom),
+        tiles[column].to_numpy(np.float64),
+        strict=True,
+    )
+    for first_column, last_column, first_row, last_row, value in spans:
+        total[first_row:last_row, first_column:last_column] += value
+        count[first_row:last_row, first_column:last_column] += 1
+    values = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return Cells(x_edges, y_edges, values)
+
+
+def scale_bar_um(width_um: float) -> float:
+    """Return the longest of 1, 2 or 5 x 10^k um that fits into its share of the slide's width."""
+    longest = width_um * _SCALE_SHARE
+    power = 10.0 ** np.floor(np.log10(longest))
+    return float(max(step * power for step in _SCALE_STEPS if step * power <= longest * (1 + 1e-9)))
+
+
+def model_cards() -> tuple[ModelCard, ...]:
+    """Return the cards of the installed models, read without loading the network library into this process.
+
+    Raises:
+        ModelError: a card cannot be used.
+    """
+    return tuple(read_card(path) for path in sorted((Path(models.__file__).parent / "cards").glob("*.toml")))
+
+
+def positive_class(model: str, classes: Sequence[str]) -> str:
+    """Return the class a model is made to find: its card says so; without a card, the last class."""
+    positive = {card.name: card.positive_class for card in model_cards()}.get(model)
+    return positive if positive in classes else classes[-1]
