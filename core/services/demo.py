@@ -1,0 +1,76 @@
+"""The demonstration cohort: phantom slides written, added, read and analysed by the same code as real ones."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from core.domain import ReadCategory
+from core.errors import InputError, StorageError
+from core.phantom.cohort import write_cohort
+from core.services import analyse, catalogue, review, worklist
+from core.settings import Settings
+
+ACTOR = "demonstration"
+
+StepProgress = Callable[[str, int, int], None]
+"""Called with (step in words, done, in all)."""
+
+
+def prepare_demo(settings: Settings, *, seed: int, progress: StepProgress) -> None:
+    """Bring the demonstration home to its starting state; what is there already stays, whatever users did with it.
+
+    Raises:
+        StorageError: the home folder cannot be written.
+    """
+    manifest = write_phantoms(
+        settings.home / "phantoms",
+        seed=seed,
+        cases=None,
+        progress=lambda done, total, _name: progress("Generating slides", done, total),
+    )
+    slide_ids = catalogue.add_manifest(settings, manifest, actor=ACTOR).slide_ids
+    _record_diagnoses(settings, manifest.with_name("diagnoses.csv"))
+    missing = [slide_id for slide_id in slide_ids if catalogue.get_slide(settings, slide_id).run_id is None]
+    for done, slide_id in enumerate(missing, start=1):
+        analyse.analyse_and_record(settings, slide_id, actor=ACTOR)
+        progress("Analysing slides", done, len(missing))
+
+
+def write_phantoms(
+    out: Path, *, seed: int, cases: int | None, progress: Callable[[int, int, str], None] | None = None
+) -> Path:
+    """Write a cohort of phantoms and return its manifest; see `core.phantom.cohort.write_cohort`.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    try:
+        return write_cohort(out, seed=seed, cases=cases, progress=progress)
+    except OSError as err:
+        raise StorageError(
+            f"The phantoms cannot be written to {out} ({err.strerror or err}). Free some space or choose another folder."
+        ) from err
+
+
+def _record_diagnoses(settings: Settings, path: Path) -> None:
+    """Record the seeded first diagnoses of cases that nobody has read yet."""
+    unread = {row.case_id for row in worklist.worklist(settings) if row.diagnosis is None}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["case"] not in unread:
+                continue
+            try:
+                category = ReadCategory(row["category"])
+            except ValueError as err:
+                raise InputError(f"{path}: {row['category']!r} is no category of diagnosis.") from err
+            review.record_diagnosis(
+                settings,
+                row["case"],
+                category=category,
+                grade=None,
+                text=row["note"],
+                confidence=int(row["confidence"]) if row["confidence"] else None,
+                actor=row["reader"],
+            )

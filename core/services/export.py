@@ -1,0 +1,158 @@
+"""Results and log as files that other programs read. Nothing is exported that could carry an identifier of a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from core.domain import NOT_FOR_DIAGNOSIS, SlideStatus
+from core.errors import NotFoundError, StorageError
+from core.interop import wsinfer
+from core.services.run_files import RunFolder
+from core.services.worklist import CaseDetail, case_detail, worklist
+from core.settings import Settings
+from core.store.connection import open_log
+from core.store.events import events_of
+from core.store.records import FlagRecord, RunResult
+
+_SLIDE_COLUMNS = ["slide_id", "case_id", "stain", "site", "scanner", "vendor", "width", "height", "levels", "mpp_x", "mpp_y", "mpp_source", "sha256", "tissue_mm2", "status", "message", "run_id"]
+"""Of the slide records; not the path, since folders are named after people more often than one thinks."""
+
+
+def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Write everything known about the cases into a folder.
+
+    Args:
+        settings: Names the home folder.
+        out: Folder; made if it is missing. Files of an earlier export are replaced.
+        case_ids: Only these cases; all if empty.
+
+    Returns:
+        The files written: worklist, slides, scores, flags, diagnoses, reviews (CSV), events (JSON lines), tile results in
+        WSInfer's layout, and a NOTICE.
+
+    Raises:
+        NotFoundError: no such case.
+        StorageError: the folder cannot be written.
+    """
+    known = [row.case_id for row in worklist(settings)]
+    unknown = sorted(set(case_ids) - set(known))
+    if unknown:
+        raise NotFoundError(
+            f"There is no case {', '.join(unknown)}. `second-read export OUT` without --case takes all."
+        )
+    details = [case_detail(settings, case_id) for case_id in known if not case_ids or case_id in case_ids]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return (*_tables(out, details), _events(settings, out, details), *_tiles(settings, out, details), _notice(out))
+    except OSError as err:
+        raise StorageError(
+            f"The export cannot be written to {out} ({err.strerror or err}). Free some space or choose another folder."
+        ) from err
+
+
+def _tables(out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
+    runs = [run for detail in details for run in detail.runs.values()]
+    tables: dict[str, pd.DataFrame] = {
+        "worklist": pd.DataFrame([_case_row(detail) for detail in details]),
+        "slides": pd.DataFrame(
+            [{name: getattr(slide, name) for name in _SLIDE_COLUMNS} for detail in details for slide in detail.slides],
+            columns=_SLIDE_COLUMNS,
+        ),
+        "scores": pd.DataFrame(
+            [row for run in runs for row in _score_rows(run)],
+            columns=["slide_id", "run_id", "model", "weights_sha256", "aggregation", "class", "score"],
+        ),
+        "flags": pd.DataFrame(
+            [{"case_id": detail.row.case_id, **asdict(flag)} for detail in details for flag in detail.row.flags],
+            columns=["case_id", *(field.name for field in fields(FlagRecord))],
+        ),
+        "diagnoses": pd.DataFrame([asdict(read) for detail in details for read in detail.diagnoses]),
+        "reviews": pd.DataFrame([asdict(review) for detail in details for review in detail.reviews]),
+    }
+    for name, table in tables.items():
+        path = out / f"{name}.csv"
+        table.to_csv(path, index=False)
+        yield path
+
+
+def _case_row(detail: CaseDetail) -> dict[str, object]:
+    row = detail.row
+    return {
+        "case_id": row.case_id,
+        "site": row.site,
+        "slides": row.slides,
+        "slides_without_result": len(row.slides_failed),
+        "diagnosis": row.diagnosis.value if row.diagnosis else None,
+        "diagnosis_by": row.diagnosis_by,
+        "model_label": row.model_label,
+        "model_score": row.model_score,
+        "flags": " ".join(flag.kind.value for flag in row.flags),
+        "qc_score": row.qc_score,
+        "status": row.status.value,
+        "assigned_to": row.assigned_to,
+        "waiting_since": row.waiting_since,
+    }
+
+
+def _score_rows(run: RunResult) -> Iterable[dict[str, object]]:
+    for aggregation, classes in run.scores.items():
+        for class_name, score in classes.items():
+            yield {
+                "slide_id": run.slide_id,
+                "run_id": run.run_id,
+                "model": run.model,
+                "weights_sha256": run.weights_sha256,
+                "aggregation": aggregation,
+                "class": class_name,
+                "score": score,
+            }
+
+
+def _events(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Path:
+    entities = [f"case:{detail.row.case_id}" for detail in details]
+    entities += [f"slide:{slide.slide_id}" for detail in details for slide in detail.slides]
+    with open_log(settings) as database:
+        events = events_of(database, entities)
+    path = out / "events.jsonl"
+    lines = (json.dumps(asdict(event), default=str, sort_keys=True) for event in events)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _tiles(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
+    records: list[dict[str, object]] = []
+    for run in (run for detail in details for run in detail.runs.values() if run.status is SlideStatus.OK):
+        tiles = RunFolder.of(settings, run.slide_id, run.run_id).read_tiles()
+        yield from wsinfer.write_slide(out, tiles, slide_id=run.slide_id, run_id=run.run_id)
+        records.append(
+            {
+                "slide_id": run.slide_id,
+                "run_id": run.run_id,
+                "model": run.model,
+                "weights_sha256": run.weights_sha256,
+                "mpp_x": run.mpp_x,
+                "mpp_y": run.mpp_y,
+                "settings": dict(run.settings),
+                "code_version": run.code_version,
+                "device": run.device,
+                "created_at_utc": run.created_at.isoformat(),
+            }
+        )
+    yield wsinfer.write_metadata(out, records, now=datetime.now(UTC))
+
+
+def _notice(out: Path) -> Path:
+    path = out / "NOTICE.txt"
+    path.write_text(
+        f"{NOT_FOR_DIAGNOSIS}\n\nScores are agreement of a model with patterns it was trained on, not diagnoses. "
+        "The file events.jsonl is an excerpt of the hash-chained log; the whole chain is checked with "
+        "`second-read log verify` in the home folder.\n",
+        encoding="utf-8",
+    )
+    return path
