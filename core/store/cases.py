@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from core.domain import MppSource, SlideStatus, Stain
 from core.errors import NotFoundError
+from core.store.connection import rows_of
 from core.store.events import Action, append_event, case_entity, slide_entity
 from core.store.records import CaseRecord, SlideFacts, SlideRecord
 from core.store.values import time_of, time_text, utc_now
@@ -22,7 +23,7 @@ _SLIDES = """
 
 def ensure_case(database: Database, case_id: str, *, site: str | None, actor: str) -> None:
     """Add a case unless it exists."""
-    added = database.execute(
+    added = database.conn.execute(
         "INSERT INTO cases (case_id, site, added_at) VALUES (?, ?, ?) ON CONFLICT (case_id) DO NOTHING",
         (case_id, site, time_text(utc_now())),
     )
@@ -49,10 +50,10 @@ def insert_slide(database: Database, slide: SlideRecord, *, actor: str) -> None:
 def change_slide(database: Database, slide_id: str, changes: Mapping[str, str | float | None], *, actor: str) -> None:
     """Change what the user states about a slide (stain, site, scanner, mpp_override); old and new go into the event."""
     columns = ", ".join(changes)
-    row = database.execute(f"SELECT {columns} FROM slides WHERE slide_id = ?", (slide_id,)).fetchone()  # noqa: S608
+    row = database.conn.execute(f"SELECT {columns} FROM slides WHERE slide_id = ?", (slide_id,)).fetchone()  # noqa: S608
     old = dict(zip(changes, row, strict=True))
     assignments = ", ".join(f"{column} = ?" for column in changes)
-    database.execute(f"UPDATE slides SET {assignments} WHERE slide_id = ?", (*changes.values(), slide_id))  # noqa: S608
+    database.conn.execute(f"UPDATE slides SET {assignments} WHERE slide_id = ?", (*changes.values(), slide_id))  # noqa: S608
     append_event(
         database,
         Action.SLIDE_CHANGED,
@@ -64,7 +65,7 @@ def change_slide(database: Database, slide_id: str, changes: Mapping[str, str | 
 
 def save_facts(database: Database, slide_id: str, facts: SlideFacts) -> None:
     """Write what analysis found out about the file; None leaves what is known. The run's event tells of it."""
-    database.execute(
+    database.conn.execute(
         """UPDATE slides SET sha256 = coalesce(?, sha256), vendor = coalesce(?, vendor), width = coalesce(?, width),
            height = coalesce(?, height), levels = coalesce(?, levels),
            objective_power = coalesce(?, objective_power) WHERE slide_id = ?""",
@@ -77,7 +78,7 @@ def assign_case(database: Database, case_id: str, *, assignee: str | None, actor
     case = get_case(database, case_id)
     if case.assigned_to == assignee:
         return
-    database.execute("UPDATE cases SET assigned_to = ? WHERE case_id = ?", (assignee, case_id))
+    database.conn.execute("UPDATE cases SET assigned_to = ? WHERE case_id = ?", (assignee, case_id))
     append_event(
         database,
         Action.CASE_ASSIGNED,
@@ -93,7 +94,7 @@ def get_case(database: Database, case_id: str) -> CaseRecord:
     Raises:
         NotFoundError: there is none of that name.
     """
-    row = database.execute(
+    row = database.conn.execute(
         "SELECT case_id, site, added_at, assigned_to FROM cases WHERE case_id = ?", (case_id,)
     ).fetchone()
     if row is None:
@@ -132,11 +133,11 @@ def all_slides(database: Database) -> tuple[SlideRecord, ...]:
 def slide_exists(database: Database, slide_id: str) -> bool:
     """Say whether the id is taken; ids that differ only in case count as one, since they share a results folder."""
     query = "SELECT 1 FROM slides WHERE lower(slide_id) = lower(?)"
-    return database.execute(query, (slide_id,)).fetchone() is not None
+    return database.conn.execute(query, (slide_id,)).fetchone() is not None
 
 
 def _slides(database: Database, condition: str, parameters: tuple[str, ...]) -> tuple[SlideRecord, ...]:
-    return tuple(_slide(row) for row in database.query(f"{_SLIDES} {condition}", parameters))
+    return tuple(_slide(row) for row in rows_of(database, f"{_SLIDES} {condition}", parameters))
 
 
 def _slide(row: dict[str, Any]) -> SlideRecord:

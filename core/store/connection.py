@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -77,6 +78,13 @@ def reading(database: Database) -> Iterator[Database]:
         yield database
 
 
+def rows_of(database: Database, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    """Return the rows of a query as dictionaries by column name."""
+    cursor = database.conn.execute(query, parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
 def _make_home(home: Path) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -92,8 +100,8 @@ def _make_home(home: Path) -> None:
 
 def _prepare(database: Database, path: Path) -> None:
     """Set up a fresh connection; upgrade the schema if it is behind."""
-    database.execute("PRAGMA foreign_keys = ON")
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    database.conn.execute("PRAGMA foreign_keys = ON")
+    version = int(database.conn.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise StorageError(f"{path} was written by a newer Second Read. Update Second Read, or choose another home.")
     if version < SCHEMA_VERSION:

@@ -71,11 +71,11 @@ def append_event(database: Database, action: str, *, entity: str, actor: str, pa
     """
     if not database.conn.in_transaction:
         raise ConflictError("An event can only be written inside the transaction of the change it tells of.")
-    last = database.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    last = database.conn.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
     seq, prev_hash = (last[0] + 1, last[1]) if last else (1, GENESIS)
     row = (seq, time_text(utc_now()), actor, str(action), entity, canonical_json(payload or {}))
     digest = event_hash(prev_hash, row)
-    database.execute(f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, prev_hash, digest))  # noqa: S608
+    database.conn.execute(f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, prev_hash, digest))  # noqa: S608
     return seq
 
 
@@ -91,7 +91,7 @@ def events_of(database: Database, entities: Sequence[str], *, action: str | None
     marks = ", ".join("?" * len(entities))
     condition = "" if action is None else " AND action = ?"
     parameters = (*entities, *(() if action is None else (str(action),)))
-    rows = database.execute(
+    rows = database.conn.execute(
         f"SELECT {COLUMNS} FROM events WHERE entity IN ({marks}){condition} ORDER BY seq",  # noqa: S608
         parameters,
     )

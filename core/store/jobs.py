@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from core.domain import JobState
 from core.errors import NotFoundError
+from core.store.connection import rows_of
 from core.store.events import Action, append_event, slide_entity
 from core.store.records import JobRecord, Json
 from core.store.values import time_of, time_or_none, time_text, utc_now
@@ -37,12 +38,12 @@ _FINISHED_ACTION = {
 
 def enqueue(database: Database, slide_id: str, *, model: str, actor: str) -> int:
     """Queue a slide and return its job; a slide that has a live job keeps that one."""
-    added = database.execute(
+    added = database.conn.execute(
         """INSERT INTO jobs (slide_id, model, state, created_at) VALUES (?, ?, 'queued', ?)
            ON CONFLICT (slide_id) WHERE state IN ('queued', 'running') DO NOTHING""",
         (slide_id, model, time_text(utc_now())),
     )
-    job_id = database.execute(
+    job_id = database.conn.execute(
         "SELECT job_id FROM jobs WHERE slide_id = ? AND state IN ('queued', 'running')", (slide_id,)
     ).fetchone()[0]
     if added.rowcount:
@@ -53,7 +54,7 @@ def enqueue(database: Database, slide_id: str, *, model: str, actor: str) -> int
 def has_work(database: Database) -> bool:
     """Say whether any job is queued or running; a cheap look before the write lock is taken."""
     query = "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') LIMIT 1"
-    return database.execute(query).fetchone() is not None
+    return database.conn.execute(query).fetchone() is not None
 
 
 def claim(database: Database, *, worker_id: int) -> JobRecord | None:
@@ -78,7 +79,7 @@ def abandoned(
     database: Database, *, silent_since: datetime, host: str, alive: Callable[[int], bool]
 ) -> tuple[JobRecord, ...]:
     """Return the running jobs whose worker has been silent since then, or whose process on this host is gone."""
-    rows = database.execute(
+    rows = database.conn.execute(
         """SELECT jobs.job_id, jobs.heartbeat_at, workers.host, workers.pid
            FROM jobs JOIN workers USING (worker_id) WHERE jobs.state = 'running'"""
     ).fetchall()
@@ -89,7 +90,7 @@ def abandoned(
 
 def requeue(database: Database, job: JobRecord, *, because: str, count_attempt: bool) -> None:
     """Put a running job back into the queue; what it has computed so far is kept in its run folder."""
-    database.execute(
+    database.conn.execute(
         "UPDATE jobs SET state = 'queued', worker_id = NULL, stage = '', message = ?, attempts = attempts - ? "
         "WHERE job_id = ? AND state = 'running'",
         (because, 0 if count_attempt else 1, job.job_id),
@@ -100,7 +101,7 @@ def requeue(database: Database, job: JobRecord, *, because: str, count_attempt: 
 
 def finish(database: Database, job: JobRecord, state: JobState, *, message: str, actor: str) -> None:
     """End a live job as done, failed or cancelled."""
-    database.execute(
+    database.conn.execute(
         "UPDATE jobs SET state = ?, message = ?, stage = '', finished_at = ? WHERE job_id = ?",
         (state.value, message, time_text(utc_now()), job.job_id),
     )
@@ -111,12 +112,12 @@ def finish(database: Database, job: JobRecord, state: JobState, *, message: str,
 def owns(database: Database, job_id: int, *, worker_id: int) -> bool:
     """Say whether a job is still running in the hands of a worker."""
     query = "SELECT 1 FROM jobs WHERE job_id = ? AND worker_id = ? AND state = 'running'"
-    return database.execute(query, (job_id, worker_id)).fetchone() is not None
+    return database.conn.execute(query, (job_id, worker_id)).fetchone() is not None
 
 
 def save_progress(database: Database, job_id: int, *, worker_id: int, stage: str, done: int, total: int) -> None:
     """Note how far a job is; nothing happens if it belongs to another worker by now."""
-    database.execute(
+    database.conn.execute(
         """UPDATE jobs SET stage = ?, done = ?, total = ?, heartbeat_at = ?
            WHERE job_id = ? AND worker_id = ? AND state = 'running'""",
         (stage, done, total, time_text(utc_now()), job_id, worker_id),
@@ -126,7 +127,7 @@ def save_progress(database: Database, job_id: int, *, worker_id: int, stage: str
 def beat(database: Database, *, worker_id: int, job_id: int | None) -> tuple[bool, bool]:
     """Say that a worker lives. Return whether it still owns its job, and whether the job is to be cancelled."""
     now = time_text(utc_now())
-    database.execute("UPDATE workers SET heartbeat_at = ? WHERE worker_id = ?", (now, worker_id))
+    database.conn.execute("UPDATE workers SET heartbeat_at = ? WHERE worker_id = ?", (now, worker_id))
     if job_id is None:
         return True, False
     row = database.conn.execute(
@@ -139,7 +140,7 @@ def beat(database: Database, *, worker_id: int, job_id: int | None) -> tuple[boo
 
 def request_cancel(database: Database, job: JobRecord, *, actor: str) -> None:
     """Ask the worker of a running job to stop."""
-    database.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
+    database.conn.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
     _tell(database, Action.JOB_CANCEL_REQUESTED, job.slide_id, actor=actor, payload={"job_id": job.job_id})
 
 
@@ -149,7 +150,7 @@ def get_job(database: Database, job_id: int) -> JobRecord:
     Raises:
         NotFoundError: there is none of that number.
     """
-    found = list(database.query(f"{_JOBS} WHERE jobs.job_id = ?", (job_id,)))
+    found = rows_of(database, f"{_JOBS} WHERE jobs.job_id = ?", (job_id,))
     if not found:
         raise NotFoundError(f"There is no job {job_id}.")
     return _job(found[0])
@@ -159,13 +160,13 @@ def list_jobs(database: Database, *, live_only: bool, limit: int) -> list[JobRec
     """Return the live jobs in the order they will run, then the finished ones, latest first."""
     condition = "WHERE jobs.state IN ('queued', 'running')" if live_only else ""
     order = "ORDER BY jobs.state NOT IN ('queued', 'running'), jobs.finished_at DESC, jobs.job_id LIMIT ?"
-    return [_job(row) for row in database.query(f"{_JOBS} {condition} {order}", (limit,))]
+    return [_job(row) for row in rows_of(database, f"{_JOBS} {condition} {order}", (limit,))]
 
 
 def register_worker(database: Database, *, pid: int, host: str) -> int:
     """Enter a worker process and return its id, which no other process ever gets."""
     now = time_text(utc_now())
-    cursor = database.execute(
+    cursor = database.conn.execute(
         "INSERT INTO workers (pid, host, started_at, heartbeat_at) VALUES (?, ?, ?, ?)", (pid, host, now, now)
     )
     return cast("int", cursor.lastrowid)
@@ -173,12 +174,12 @@ def register_worker(database: Database, *, pid: int, host: str) -> int:
 
 def end_worker(database: Database, *, worker_id: int) -> None:
     """Note that a worker ended by itself."""
-    database.execute("UPDATE workers SET ended_at = ? WHERE worker_id = ?", (time_text(utc_now()), worker_id))
+    database.conn.execute("UPDATE workers SET ended_at = ? WHERE worker_id = ?", (time_text(utc_now()), worker_id))
 
 
 def open_workers(database: Database, *, limit: int = 20) -> list[tuple[int, int, str, datetime, datetime]]:
     """Return (worker id, pid, host, started, last heartbeat) of workers that did not sign off, latest first."""
-    rows = database.execute(
+    rows = database.conn.execute(
         """SELECT worker_id, pid, host, started_at, heartbeat_at FROM workers WHERE ended_at IS NULL
            ORDER BY worker_id DESC LIMIT ?""",
         (limit,),

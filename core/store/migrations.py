@@ -16,17 +16,17 @@ migrations = Migrations("second_read")
 def migrate(database: Database) -> None:
     """Apply the steps that are missing. Call inside a transaction."""
     migrations.apply(database)
-    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    database.conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 @migrations(name="0001_first")
 def first(database: Database) -> None:
     """Create all tables, their indices and the triggers that keep the log tables append-only."""
     for statement in (*_CATALOGUE, *_JOBS, *_RESULTS, *_READS, _EVENTS, *_INDICES):
-        database.execute(statement)
+        database.conn.execute(statement)
     for table in LOG_TABLES:
         for change in ("UPDATE", "DELETE"):
-            database.execute(
+            database.conn.execute(
                 f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} BEGIN "
                 f"SELECT RAISE(ABORT, '{table} is append-only'); END"
             )

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from core.domain import FlagDirection, FlagKind, MppSource, Region, SlideStatus
 from core.store.cases import save_facts
-from core.store.connection import writing
+from core.store.connection import rows_of, writing
 from core.store.events import Action, append_event, case_entity, slide_entity
 from core.store.records import FlagRecord, RunResult
 from core.store.seals import Sealed, seal
@@ -18,6 +18,7 @@ from core.store.values import canonical_json, json_object, time_of, time_text, u
 _FLAG_COLUMNS = (
     "kind, direction, reason, rule_version, created_at, score, slide_id, x, y, width, height, model, weights_sha256"
 )
+_FLAG_NAMES = tuple(_FLAG_COLUMNS.split(", "))
 
 
 # What an evaluation has seen: the newest run and the newest diagnosis of its case.
@@ -37,7 +38,7 @@ def save_run(database: Database, run: RunResult, *, actor: str = "system") -> bo
         True if the run was written, False if it was there already.
     """
     with writing(database):
-        if database.execute("SELECT 1 FROM runs WHERE run_id = ?", (run.run_id,)).fetchone():
+        if database.conn.execute("SELECT 1 FROM runs WHERE run_id = ?", (run.run_id,)).fetchone():
             return False
         _insert(database, "runs", [_run_row(run)])
         scores = [
@@ -66,24 +67,25 @@ def save_run(database: Database, run: RunResult, *, actor: str = "system") -> bo
 
 def latest_runs(database: Database, case_id: str) -> dict[str, RunResult]:
     """Return the latest run of each slide of a case that has one."""
-    rows = database.query(
+    rows = rows_of(
+        database,
         """SELECT runs.* FROM slides
            JOIN runs ON runs.seq = (SELECT max(seq) FROM runs WHERE runs.slide_id = slides.slide_id)
            WHERE slides.case_id = ? ORDER BY slides.slide_id""",
         (case_id,),
     )
-    return {row["slide_id"]: _run(database, row) for row in list(rows)}
+    return {row["slide_id"]: _run(database, row) for row in rows}
 
 
 def get_run(database: Database, run_id: str) -> RunResult | None:
     """Return a run, or None if there is none of that id."""
-    found = list(database.query("SELECT * FROM runs WHERE run_id = ?", (run_id,)))
+    found = rows_of(database, "SELECT * FROM runs WHERE run_id = ?", (run_id,))
     return _run(database, found[0]) if found else None
 
 
 def runs_of_slide(database: Database, slide_id: str) -> tuple[RunResult, ...]:
     """Return every run of a slide, latest first."""
-    rows = list(database.query("SELECT * FROM runs WHERE slide_id = ? ORDER BY seq DESC", (slide_id,)))
+    rows = rows_of(database, "SELECT * FROM runs WHERE slide_id = ? ORDER BY seq DESC", (slide_id,))
     return tuple(_run(database, row) for row in rows)
 
 
@@ -94,7 +96,7 @@ def save_flags(database: Database, case_id: str, flags: Sequence[FlagRecord], *,
         The evaluation's id.
     """
     with writing(database):
-        cursor = database.execute(
+        cursor = database.conn.execute(
             f"INSERT INTO evaluations (case_id, run_seq, diagnosis_id, created_at) VALUES (?, {_NEWEST}, ?)",  # noqa: S608
             (case_id, case_id, case_id, time_text(utc_now())),
         )
@@ -111,7 +113,8 @@ def save_flags(database: Database, case_id: str, flags: Sequence[FlagRecord], *,
 
 def current_flags(database: Database, case_id: str) -> tuple[FlagRecord, ...]:
     """Return the flags of a case's latest evaluation."""
-    rows = database.query(
+    rows = rows_of(
+        database,
         f"""SELECT {_FLAG_COLUMNS} FROM flags
             WHERE evaluation_id = (SELECT max(evaluation_id) FROM evaluations WHERE case_id = ?)
             ORDER BY flag_id""",  # noqa: S608 - a constant above
@@ -122,12 +125,14 @@ def current_flags(database: Database, case_id: str) -> tuple[FlagRecord, ...]:
 
 def latest_evaluation(database: Database, case_id: str) -> int | None:
     """Return the id of a case's latest evaluation, or None before the first."""
-    return database.execute("SELECT max(evaluation_id) FROM evaluations WHERE case_id = ?", (case_id,)).fetchone()[0]
+    return database.conn.execute("SELECT max(evaluation_id) FROM evaluations WHERE case_id = ?", (case_id,)).fetchone()[
+        0
+    ]
 
 
 def cases_to_evaluate(database: Database) -> tuple[str, ...]:
     """Return the cases that got a run or a diagnosis after their latest evaluation, for instance because of a kill."""
-    rows = database.execute(
+    rows = database.conn.execute(
         """WITH newest AS (
                SELECT slides.case_id, max(runs.seq) AS run_seq FROM runs JOIN slides USING (slide_id)
                GROUP BY slides.case_id),
@@ -144,7 +149,7 @@ def cases_to_evaluate(database: Database) -> tuple[str, ...]:
 
 def flag_of(row: Mapping[str, Any]) -> FlagRecord:
     """Return the flag in a row that has at least the columns of `FlagRecord`."""
-    values = {name.strip(): row[name.strip()] for name in _FLAG_COLUMNS.split(",")}
+    values = {name: row[name] for name in _FLAG_NAMES}
     values["kind"] = FlagKind(row["kind"])
     values["direction"] = FlagDirection(row["direction"])
     values["created_at"] = time_of(row["created_at"])
@@ -152,7 +157,7 @@ def flag_of(row: Mapping[str, Any]) -> FlagRecord:
 
 
 def _flag_row(flag: FlagRecord) -> dict[str, object]:
-    row: dict[str, object] = {name.strip(): getattr(flag, name.strip()) for name in _FLAG_COLUMNS.split(",")}
+    row: dict[str, object] = {name: getattr(flag, name) for name in _FLAG_NAMES}
     return row | {
         "kind": flag.kind.value,
         "direction": flag.direction.value,
@@ -161,29 +166,11 @@ def _flag_row(flag: FlagRecord) -> dict[str, object]:
     }
 
 
-_PLAIN_RUN_COLUMNS = [
-    "run_id",
-    "job_id",
-    "slide_id",
-    "model",
-    "model_version",
-    "weights_sha256",
-    "message",
-    "mpp_x",
-    "mpp_y",
-    "tissue_mm2",
-    "tiles_total",
-    "tiles_kept",
-    "label",
-    "decision_aggregation",
-    "decision_score",
-    "threshold",
-    "seconds",
-    "tiles_per_second",
-    "device",
-    "code_version",
-    "results_dir",
-]
+_PLAIN_RUN_NAMES = (
+    "run_id job_id slide_id model model_version weights_sha256 message mpp_x mpp_y tissue_mm2 tiles_total tiles_kept "
+    "label decision_aggregation decision_score threshold seconds tiles_per_second device code_version results_dir"
+)
+_PLAIN_RUN_COLUMNS = tuple(_PLAIN_RUN_NAMES.split())
 
 
 def _run_row(run: RunResult) -> dict[str, object]:
@@ -205,11 +192,11 @@ def _run_row(run: RunResult) -> dict[str, object]:
 def _run(database: Database, row: Mapping[str, Any]) -> RunResult:
     values = {name: row[name] for name in _PLAIN_RUN_COLUMNS}
     scores: dict[str, dict[str, float]] = {}
-    for aggregation, name, probability in database.execute(
+    for aggregation, name, probability in database.conn.execute(
         "SELECT aggregation, class, probability FROM predictions WHERE run_id = ? ORDER BY rowid", (row["run_id"],)
     ):
         scores.setdefault(aggregation, {})[name] = probability
-    report = database.execute("SELECT report FROM qc WHERE run_id = ?", (row["run_id"],)).fetchone()
+    report = database.conn.execute("SELECT report FROM qc WHERE run_id = ?", (row["run_id"],)).fetchone()
     peak = None
     if row["peak_x"] is not None:
         peak = Region(row["peak_x"], row["peak_y"], row["peak_width"], row["peak_height"])
@@ -227,7 +214,7 @@ def _run(database: Database, row: Mapping[str, Any]) -> RunResult:
 
 
 def _update_slide(database: Database, run: RunResult) -> None:
-    database.execute(
+    database.conn.execute(
         """UPDATE slides SET mpp_x = coalesce(?, mpp_x), mpp_y = coalesce(?, mpp_y),
            mpp_source = coalesce(?, mpp_source), tissue_mm2 = coalesce(?, tissue_mm2) WHERE slide_id = ?""",
         (run.mpp_x, run.mpp_y, run.mpp_source.value if run.mpp_source else None, run.tissue_mm2, run.slide_id),

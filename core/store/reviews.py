@@ -8,8 +8,9 @@ from typing import Any, cast
 from sqlite_utils import Database
 
 from core.domain import ReadCategory, ReviewVerdict
+from core.store.connection import rows_of
 from core.store.events import Action, append_event, case_entity
-from core.store.records import DiagnosisRecord, EventRecord, ReadStage, ReviewRecord
+from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
 from core.store.results import latest_evaluation
 from core.store.seals import Sealed, seal
 from core.store.values import time_of, time_text, utc_now
@@ -27,10 +28,10 @@ def insert_diagnosis(
     actor: str,
 ) -> DiagnosisRecord:
     """Write a reader's diagnosis; it supersedes the same reader's current one on the case."""
-    earlier = database.execute(
+    earlier = database.conn.execute(
         "SELECT max(diagnosis_id) FROM diagnoses WHERE case_id = ? AND reader = ?", (case_id, actor)
     ).fetchone()[0]
-    cursor = database.execute(
+    cursor = database.conn.execute(
         """INSERT INTO diagnoses (case_id, reader, category, grade, text, confidence, stage, supersedes, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (case_id, actor, category.value, grade, text, confidence, stage.value, earlier, time_text(utc_now())),
@@ -44,17 +45,17 @@ def insert_diagnosis(
         "sealed": seal(database, Sealed.DIAGNOSIS, diagnosis_id),
     }
     append_event(database, Action.DIAGNOSIS_RECORDED, entity=case_entity(case_id), actor=actor, payload=payload)
-    rows = database.query("SELECT * FROM diagnoses WHERE diagnosis_id = ?", (diagnosis_id,))
-    return next(diagnosis_of(row) for row in rows)
+    rows = rows_of(database, "SELECT * FROM diagnoses WHERE diagnosis_id = ?", (diagnosis_id,))
+    return diagnosis_of(rows[0])
 
 
 def insert_review(database: Database, case_id: str, *, verdict: ReviewVerdict, note: str, actor: str) -> None:
     """Write a reader's answer to the model's result; it supersedes the same reader's earlier one on the case."""
-    earlier = database.execute(
+    earlier = database.conn.execute(
         "SELECT max(review_id) FROM reviews WHERE case_id = ? AND reader = ?", (case_id, actor)
     ).fetchone()[0]
     evaluation_id = latest_evaluation(database, case_id)
-    cursor = database.execute(
+    cursor = database.conn.execute(
         """INSERT INTO reviews (case_id, reader, verdict, note, supersedes, evaluation_id, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?)""",
         (case_id, actor, verdict.value, note, earlier, evaluation_id, time_text(utc_now())),
@@ -79,7 +80,7 @@ def insert_reveal(database: Database, case_id: str, *, because: str, actor: str)
 
 def has_reveal(database: Database, case_id: str, *, actor: str) -> bool:
     """Say whether the model's result on a case was ever shown to a reader."""
-    found = database.execute(
+    found = database.conn.execute(
         "SELECT 1 FROM events WHERE entity = ? AND action = ? AND actor = ?",
         (case_entity(case_id), Action.MODEL_REVEALED.value, actor),
     ).fetchone()
@@ -89,7 +90,7 @@ def has_reveal(database: Database, case_id: str, *, actor: str) -> bool:
 def revealed_cases(database: Database, *, actor: str) -> frozenset[str]:
     """Return the cases on which the model's result was shown to a reader."""
     start = len(case_entity(""))
-    rows = database.execute(
+    rows = database.conn.execute(
         "SELECT DISTINCT entity FROM events WHERE action = ? AND actor = ?", (Action.MODEL_REVEALED.value, actor)
     )
     return frozenset(entity[start:] for (entity,) in rows)
@@ -97,7 +98,7 @@ def revealed_cases(database: Database, *, actor: str) -> frozenset[str]:
 
 def diagnoses_of_case(database: Database, case_id: str) -> tuple[DiagnosisRecord, ...]:
     """Return every diagnosis of a case, superseded ones too, in the order they were recorded."""
-    rows = database.query("SELECT * FROM diagnoses WHERE case_id = ? ORDER BY diagnosis_id", (case_id,))
+    rows = rows_of(database, "SELECT * FROM diagnoses WHERE case_id = ? ORDER BY diagnosis_id", (case_id,))
     return tuple(diagnosis_of(row) for row in rows)
 
 
@@ -110,13 +111,8 @@ def current_diagnoses(database: Database, case_id: str) -> tuple[DiagnosisRecord
 
 def reviews_of_case(database: Database, case_id: str) -> tuple[ReviewRecord, ...]:
     """Return every review of a case, superseded ones too, in the order they were recorded."""
-    rows = database.query("SELECT * FROM reviews WHERE case_id = ? ORDER BY review_id", (case_id,))
+    rows = rows_of(database, "SELECT * FROM reviews WHERE case_id = ? ORDER BY review_id", (case_id,))
     return tuple(review_of(row) for row in rows)
-
-
-def reveals_in(events: list[EventRecord]) -> tuple[EventRecord, ...]:
-    """Return the reveals among a case's events."""
-    return tuple(event for event in events if event.action == Action.MODEL_REVEALED)
 
 
 def diagnosis_of(row: Mapping[str, Any]) -> DiagnosisRecord:

@@ -68,7 +68,7 @@ def seal(database: Database, kind: Sealed, key: int | str) -> dict[str, object]:
 
 def digest_of(database: Database, kind: Sealed, key: int | str) -> str | None:
     """Return the SHA-256 of a group of rows, or None if its first row is missing."""
-    parts = [database.execute(query, (key,)).fetchall() for query in _QUERIES[kind]]
+    parts = [database.conn.execute(query, (key,)).fetchall() for query in _QUERIES[kind]]
     if not parts[0]:
         return None
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
@@ -76,4 +76,4 @@ def digest_of(database: Database, kind: Sealed, key: int | str) -> str | None:
 
 def count_of(database: Database, kind: Sealed) -> int:
     """Return how many groups of a kind the log holds."""
-    return int(database.execute(_COUNTS[kind]).fetchone()[0])
+    return int(database.conn.execute(_COUNTS[kind]).fetchone()[0])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 from sqlite_utils import Database
 
@@ -65,7 +66,7 @@ def verify(settings: Settings) -> VerifyResult:
 
 def _chain(database: Database) -> Iterator[_Row]:
     """Yield the events in order; raise at the first one that does not continue the chain."""
-    cursor = database.execute(
+    cursor = database.conn.execute(
         "SELECT seq, at_utc, actor, action, entity, payload, prev_hash, hash FROM events ORDER BY seq"
     )
     sha256 = hashlib.sha256
@@ -87,10 +88,8 @@ def _chain(database: Database) -> Iterator[_Row]:
 
 
 def _check_seal(database: Database, row: _Row) -> Sealed:
-    sealed = json_object(row[5])["sealed"]
-    if not isinstance(sealed, dict):
-        raise _BrokenError(row[0], f"Event {row[0]} names rows in a form that this version does not know.")
-    kind, key = Sealed(str(sealed["kind"])), sealed["key"]
+    sealed = cast("Mapping[str, str]", json_object(row[5])["sealed"])
+    kind, key = Sealed(sealed["kind"]), sealed["key"]
     found = digest_of(database, kind, key)
     if found != sealed["sha256"]:
         what = "are missing" if found is None else "were altered"
@@ -99,7 +98,7 @@ def _check_seal(database: Database, row: _Row) -> Sealed:
 
 
 def _check_end(database: Database, rows: int) -> None:
-    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    found = database.conn.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     written = int(found[0]) if found else 0
     if written > rows:
         raise _BrokenError(

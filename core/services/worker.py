@@ -1,0 +1,233 @@
+"""The worker: a process that takes one job after the other until it is told to stop or its parent dies.
+
+A job survives any kill. Its run id follows from the job, so whoever begins it again goes on from the same folder and
+writes the same run; run and end of job are one transaction, so there is one result or none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
+
+from sqlite_utils import Database
+
+from core.domain import JobState, SlideStatus
+from core.errors import (
+    CancelledError,
+    MissingMppError,
+    NotApplicableError,
+    NoTissueError,
+    SecondReadError,
+    UnreadableSlideError,
+)
+from core.services.processes import process_alive
+from core.services.pulse import Pulse
+from core.services.supervisor import supervise
+from core.settings import Settings
+from core.store import jobs as queue
+from core.store import results
+from core.store.connection import open_log, writing
+from core.store.records import JobRecord, RunResult
+from core.store.values import utc_now
+
+__all__ = ["Analyse", "run_worker", "supervise"]
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+"""How often an idle worker looks for work."""
+
+PROGRESS_EVERY_S = 0.5
+"""Shortest time between two notes of progress; a batch may take a hundredth of that."""
+
+_STATUS_OF: tuple[tuple[type[SecondReadError], SlideStatus], ...] = (
+    (UnreadableSlideError, SlideStatus.UNREADABLE),
+    (MissingMppError, SlideStatus.NO_MPP),
+    (NoTissueError, SlideStatus.NO_TISSUE),
+    (NotApplicableError, SlideStatus.NOT_APPLICABLE),
+)
+
+
+class Analyse(Protocol):
+    """Analyses one slide and writes its result files; the log is left to the worker."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        slide_id: str,
+        *,
+        run_id: str,
+        model_name: str | None,
+        progress: Callable[[int, int], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> RunResult:
+        """Return the run; raise `CancelledError` soon after `cancelled` says so."""
+        ...
+
+
+def run_worker(
+    settings: Settings, *, once: bool = False, parent_pid: int | None = None, analyse: Analyse | None = None
+) -> int:
+    """Work off the queue until stopped by a signal, by the death of the parent, or, with `once`, by an empty queue.
+
+    Args:
+        settings: Where the log is, and how the slides are to be analysed.
+        once: Stop when no job is queued.
+        parent_pid: Process whose death ends the worker; None = nobody's.
+        analyse: The analysis; by default `core.services.analyse.analyse_slide`.
+
+    Returns:
+        0, the exit code of a worker that ended in order.
+
+    Raises:
+        StorageError: the log cannot be used any more.
+    """
+    work = analyse or _default_analyse()
+    with open_log(settings) as database, writing(database):
+        worker_id = queue.register_worker(database, pid=os.getpid(), host=socket.gethostname())
+    with Pulse(settings, worker_id=worker_id, parent_pid=parent_pid) as pulse:
+        while not pulse.stopping:
+            job = _next_job(settings, worker_id)
+            _refresh_due(settings)
+            if job is not None:
+                _carry_out(settings, job, worker_id=worker_id, pulse=pulse, analyse=work)
+            elif once:
+                break
+            else:
+                pulse.wait(POLL_S)
+    with open_log(settings) as database, writing(database):
+        queue.end_worker(database, worker_id=worker_id)
+    return 0
+
+
+def _default_analyse() -> Analyse:
+    # Imported late: it brings torch, which neither the dashboard nor the command line's help needs.
+    from core.services.analyse import analyse_slide
+
+    return analyse_slide
+
+
+def _next_job(settings: Settings, worker_id: int) -> JobRecord | None:
+    """Take back what dead workers left behind, then claim the oldest queued job."""
+    with open_log(settings) as database:
+        if not queue.has_work(database):
+            return None
+        with writing(database):
+            _take_back(settings, database)
+            return queue.claim(database, worker_id=worker_id)
+
+
+def _take_back(settings: Settings, database: Database) -> None:
+    """Re-queue the jobs of dead workers; end those that were cancelled or begun too often."""
+    silent_since = utc_now() - timedelta(seconds=settings.stale_after_s)
+    host = socket.gethostname()
+    for job in queue.abandoned(database, silent_since=silent_since, host=host, alive=process_alive):
+        log.warning("The worker of job %d (slide %s, attempt %d) is gone.", job.job_id, job.slide_id, job.attempts)
+        if job.cancel_requested:
+            queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor="system")
+        elif job.attempts < queue.MAX_ATTEMPTS:
+            queue.requeue(database, job, because="Its worker died; it goes on where it stopped.", count_attempt=True)
+        else:
+            message = (
+                f"The worker died {job.attempts} times while analysing {job.slide_id}, perhaps for lack of memory. "
+                "Retry the job to try again."
+            )
+            run = _run_without_result(job, SlideStatus.FAILED, message)
+            results.save_run(database, run)
+            queue.finish(database, job, JobState.FAILED, message=message, actor="system")
+
+
+def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pulse, analyse: Analyse) -> None:
+    """Analyse the slide of one job. This is the boundary at which any error becomes a visible state of the slide."""
+    log.info("Job %d: slide %s, attempt %d.", job.job_id, job.slide_id, job.attempts)
+    with pulse.of_job(job.job_id):
+        try:
+            run = analyse(
+                settings,
+                job.slide_id,
+                run_id=job.run_id,
+                model_name=job.model,
+                progress=_throttled(settings, job.job_id, worker_id),
+                cancelled=pulse.interrupted,
+            )
+        except CancelledError:
+            _interrupted(settings, job, worker_id=worker_id, pulse=pulse)
+            return
+        except SecondReadError as err:
+            status = next((status for kind, status in _STATUS_OF if isinstance(err, kind)), SlideStatus.FAILED)
+            run, state = _run_without_result(job, status, str(err)), JobState.FAILED
+        except Exception as err:
+            log.exception("Job %d: the analysis of slide %s broke.", job.job_id, job.slide_id)
+            message = f"The analysis of {job.slide_id} broke unexpectedly ({type(err).__name__}: {err})."
+            run, state = _run_without_result(job, SlideStatus.FAILED, message), JobState.FAILED
+        else:
+            run = replace(run, run_id=job.run_id, job_id=job.job_id)
+            state = JobState.FAILED if run.status is SlideStatus.FAILED else JobState.DONE
+        _save(settings, job, run, state, worker_id=worker_id)
+    _refresh_due(settings)
+
+
+def _save(settings: Settings, job: JobRecord, run: RunResult, state: JobState, *, worker_id: int) -> None:
+    """Write the run and end the job in one transaction, unless the job belongs to somebody else by now."""
+    with open_log(settings) as database, writing(database):
+        if not queue.owns(database, job.job_id, worker_id=worker_id):
+            log.warning("Job %d went to another worker meanwhile; this result is dropped.", job.job_id)
+            return
+        results.save_run(database, run)
+        queue.finish(database, job, state, message=run.message, actor="system")
+
+
+def _interrupted(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pulse) -> None:
+    """End a job that its user cancelled; give back one that stops only because the worker stops."""
+    with open_log(settings) as database, writing(database):
+        if not queue.owns(database, job.job_id, worker_id=worker_id):
+            return
+        if pulse.stopping and not queue.get_job(database, job.job_id).cancel_requested:
+            because = "Its worker was stopped; it goes on where it stopped."
+            queue.requeue(database, job, because=because, count_attempt=False)
+        else:
+            queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor="system")
+
+
+def _refresh_due(settings: Settings) -> None:
+    """Bring flags up to date wherever a result or a diagnosis is newer, also those that a kill left behind."""
+    from core.services.flagging import refresh_flags
+
+    with open_log(settings) as database:
+        due = results.cases_to_evaluate(database)
+    for case_id in due:
+        refresh_flags(settings, case_id, actor="system")
+
+
+def _throttled(settings: Settings, job_id: int, worker_id: int) -> Callable[[int, int], None]:
+    """Return a progress callback that writes to the log about twice a second, and at the end."""
+    last = 0.0
+
+    def note(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < PROGRESS_EVERY_S and done < total:
+            return
+        last = now
+        with open_log(settings) as database:
+            queue.save_progress(database, job_id, worker_id=worker_id, stage="tiles", done=done, total=total)
+
+    return note
+
+
+def _run_without_result(job: JobRecord, status: SlideStatus, message: str) -> RunResult:
+    return RunResult(
+        run_id=job.run_id,
+        job_id=job.job_id,
+        slide_id=job.slide_id,
+        model=job.model,
+        status=status,
+        message=message,
+        created_at=utc_now(),
+    )
