@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import streamlit as st
-from core.services.review import case_history, is_revealed
-from core.services.worklist import case_detail, worklist
 
 from core.errors import NotFoundError
+from core.services.review import case_history, is_revealed
+from core.services.worklist import case_detail, worklist
 from pages.parts.actions import show_notice
 from pages.parts.case_parts import choose_case, choose_slide, show_header, show_reads
 from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
-from pages.parts.reading import show_diagnosis, show_reveal, show_review
+from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
 from pages.parts.viewer import show_slide
 
@@ -18,7 +18,7 @@ user = require_role()
 settings = current_settings()
 show_notice()
 
-order = [row.case_id for row in worklist(settings)]
+order = [row.case_id for row in worklist(settings, actor=user.actor)]
 case_id = st.query_params.get("case") or choose_case(order, user=user)
 try:
     detail = case_detail(settings, case_id)
@@ -34,7 +34,9 @@ show_header(settings, detail, order=order, user=user, revealed=revealed)
 picture, reading = st.columns([5, 3], gap="medium")
 with reading:
     show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses)
-    if revealed:
+    if not any(run.scores for run in detail.runs.values()):
+        show_no_result()
+    elif revealed:
         show_review(settings, case_id, user=user, reviews=detail.reviews)
     else:
         show_reveal(settings, case_id, user=user)

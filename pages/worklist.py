@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import streamlit as st
-from core.services.worklist import worklist
 
 from core.domain import CaseStatus
+from core.services.display import cases_shown
+from core.services.worklist import worklist
 from pages.parts.actions import show_notice
 from pages.parts.badges import CASES, FLAGS
 from pages.parts.resources import row_thumbnails
-from pages.parts.session import cases_shown, current_settings, require_role
+from pages.parts.session import current_settings, require_role
 from pages.parts.tables import Assignment, Filter, Order, export_csv, kinds_present, select_rows, worklist_frame
 from pages.parts.worklist_parts import COLUMNS, show_empty, show_failures
 
@@ -18,12 +19,12 @@ settings = current_settings()
 show_notice()
 
 st.title("Worklist")
-rows = worklist(settings)
+rows = worklist(settings, actor=user.actor)
 if not rows:
     show_empty(user)
     st.stop()
 
-shown = cases_shown(settings, rows, user=user)
+shown = cases_shown(settings, actor=user.actor)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     search = st.text_input(
         "Search",
@@ -49,7 +50,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     flags = st.pills(
         "Flags",
-        kinds_present(rows, shown=shown),
+        kinds_present(rows),
         selection_mode="multi",
         format_func=lambda kind: FLAGS[kind].label,
         key="flags",

@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import MPP_POSSIBLE, SlideStatus, Stain
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.catalogue import AddResult, add_folder, add_manifest, get_slide, save_upload
+from core.services.catalogue import AddResult, add_manifest, add_paths, get_slide, save_upload
 from core.services.jobs import enqueue
 from core.settings import Settings
 from pages.parts.badges import STAINS, plain
@@ -24,10 +24,27 @@ def show_folder_form(settings: Settings, *, user: User) -> None:
         path = st.text_input(
             "Folder or slide file on this machine", key="folder_path", placeholder="/data/scans/2026-03"
         )
+        case_id = st.text_input(
+            "Case (optional)",
+            key="folder_case",
+            max_chars=80,
+            placeholder="One case for all of them; without it, each slide is a case of its own",
+        )
         mpp, stain = _scale_and_stain("folder")
         submitted = st.form_submit_button("Add slides", type="primary", icon=":material/add:", key="folder_add")
     if submitted and _given(path, what="a folder or file"):
-        _add(lambda: add_folder(settings, Path(path.strip()), mpp=mpp, stain=stain, actor=user.actor), settings, user)
+        _add(
+            lambda: add_paths(
+                settings,
+                [Path(path.strip())],
+                case_id=case_id.strip() or None,
+                mpp=mpp,
+                stain=stain,
+                actor=user.actor,
+            ),
+            settings,
+            user,
+        )
 
 
 def show_manifest_form(settings: Settings, *, user: User) -> None:

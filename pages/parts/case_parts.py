@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-from core.services.review import assign
-from core.services.worklist import CaseDetail
 
 from core.server.identity import User
+from core.services.review import assign
+from core.services.worklist import CaseDetail
 from core.settings import Settings
 from core.store.records import SlideRecord
 from pages.parts.actions import attempt
@@ -116,7 +116,7 @@ def show_reads(detail: CaseDetail) -> None:
     """Show every diagnosis and every answer of the case, superseded ones too, newest first."""
     if not detail.diagnoses and not detail.reviews:
         st.caption("Nobody has recorded a diagnosis or an answer yet.")
-    superseded = {read.supersedes for read in detail.diagnoses} | set()
+    superseded = {read.supersedes for read in detail.diagnoses}
     for read in sorted(detail.diagnoses, key=lambda read: read.created_at, reverse=True):
         with st.container(border=True):
             if read.diagnosis_id in superseded:

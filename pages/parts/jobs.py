@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
-from core.services.jobs import cancel, list_jobs, retry, workers
 
 from core.domain import JobState
 from core.server.identity import User
+from core.services.jobs import cancel, list_jobs, retry, workers
 from core.settings import Settings
 from core.store.records import JobRecord
 from pages.parts.actions import attempt, show_notice
@@ -31,7 +31,8 @@ def show_jobs(settings: Settings, *, user: User) -> None:
         return
     live = sorted((job for job in jobs if job.state in _LIVE), key=lambda job: (_LIVE.index(job.state), job.job_id))
     ended = sorted((job for job in jobs if job.state not in _LIVE), key=lambda job: -job.job_id)
-    stopped = [job for job in ended if job.state in _RETRY]
+    newest = {job.slide_id: job.job_id for job in sorted(jobs, key=lambda job: job.job_id)}
+    stopped = [job for job in ended if job.state in _RETRY and newest[job.slide_id] == job.job_id]
     if live:
         st.markdown(f"**Under way** ({len(live)})")
         for job in live[:ROWS_SHOWN]:

@@ -116,6 +116,15 @@ def show_reveal(settings: Settings, case_id: str, *, user: User) -> None:
             st.rerun()
 
 
+def show_no_result() -> None:
+    """Say that there is nothing to compare with."""
+    st.info(
+        "No slide of this case has a model result, so there is nothing to compare your diagnosis with.",
+        title="No model result",
+        icon=":material/block:",
+    )
+
+
 def show_review(settings: Settings, case_id: str, *, user: User, reviews: Sequence[ReviewRecord]) -> None:
     """Show the reader's answer to the model with a way to change it, or the form to give the first."""
     st.subheader("Your answer to the model")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
-from core.services.review import is_revealed
-from core.services.worklist import CaseRow
 
 from core.server.identity import EVERYONE, ROLE_NAMES, Role, User, user_from_claims
 from core.settings import Settings
@@ -39,8 +35,3 @@ def require_role(roles: frozenset[Role] = EVERYONE) -> User:
         )
         st.stop()
     return user
-
-
-def cases_shown(settings: Settings, rows: Sequence[CaseRow], *, user: User) -> frozenset[str]:
-    """Return the cases whose model result this user may see: those the user has read or revealed."""
-    return frozenset(row.case_id for row in rows if is_revealed(settings, row.case_id, actor=user.actor))

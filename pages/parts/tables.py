@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 import pandas as pd
-from core.services.worklist import CaseRow
 
 from core.domain import NOT_FOR_DIAGNOSIS, CaseStatus, FlagKind
+from core.services.worklist import CaseRow
 from pages.parts.badges import CASES, CATEGORIES, FLAGS
 from pages.parts.frame import PHANTOM_SENTENCE
 
-_SAY_NOTHING_OF_THE_RESULT = frozenset({FlagKind.NO_RESULT, FlagKind.QC_LIMITED, FlagKind.AUDIT_SAMPLE})
 HIDDEN_RESULT = "Hidden until read"
 
 
@@ -82,7 +81,7 @@ def worklist_frame(
         {
             "Slide": [thumbnails.get(row.case_id) for row in rows],
             "Case": [row.case_id for row in rows],
-            "Flags": [flag_labels(row, shown=row.case_id in shown) for row in rows],
+            "Flags": [flag_labels(row) for row in rows],
             "Status": [[CASES[row.status].label] for row in rows],
             "Diagnosis": [_diagnosis(row) for row in rows],
             "Model result": [_model_result(row, shown=row.case_id in shown) for row in rows],
@@ -95,26 +94,15 @@ def worklist_frame(
     )
 
 
-def visible_kinds(row: CaseRow, *, shown: bool) -> frozenset[FlagKind]:
-    """Return the kinds of flags this reader may see.
-
-    A flag compares a diagnosis with the model. Where nobody has recorded a diagnosis yet, those that would tell the
-    model's result before the first read stay hidden with it.
-    """
-    kinds = frozenset(flag.kind for flag in row.flags)
-    return kinds if shown or row.diagnosis is not None else kinds & _SAY_NOTHING_OF_THE_RESULT
-
-
-def kinds_present(rows: Iterable[CaseRow], *, shown: Collection[str]) -> list[FlagKind]:
-    """Return the kinds of flags this reader sees anywhere in the list, in the order of the vocabulary."""
-    present = {kind for row in rows for kind in visible_kinds(row, shown=row.case_id in shown)}
+def kinds_present(rows: Iterable[CaseRow]) -> list[FlagKind]:
+    """Return the kinds of flags anywhere in the list, in the order of the vocabulary."""
+    present = {flag.kind for row in rows for flag in row.flags}
     return [kind for kind in FLAGS if kind in present]
 
 
-def flag_labels(row: CaseRow, *, shown: bool) -> list[str]:
-    """Return the labels of a case's visible flags, each once, in the order of the vocabulary."""
-    kinds = visible_kinds(row, shown=shown)
-    return [look.label for kind, look in FLAGS.items() if kind in kinds]
+def flag_labels(row: CaseRow) -> list[str]:
+    """Return the labels of a case's flags, each once, in the order of the vocabulary."""
+    return [FLAGS[kind].label for kind in kinds_present([row])]
 
 
 def export_csv(frame: pd.DataFrame) -> bytes:
@@ -138,7 +126,7 @@ def _harmless(value: object) -> object:
 
 
 def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
-    if wanted.flags and not wanted.flags & visible_kinds(row, shown=shown):
+    if wanted.flags and not wanted.flags.intersection(kinds_present([row])):
         return False
     if wanted.statuses and row.status not in wanted.statuses:
         return False
@@ -154,7 +142,7 @@ def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
         _model_result(row, shown=shown),
         row.assigned_to or "",
         CASES[row.status].label,
-        *flag_labels(row, shown=shown),
+        *flag_labels(row),
         *(f"{slide_id} {reason}" for slide_id, reason in row.slides_failed),
     )
     return all(word in " ".join(texts).casefold() for word in wanted.search.casefold().split())
@@ -165,8 +153,8 @@ def _diagnosis(row: CaseRow) -> str:
 
 
 def _model_result(row: CaseRow, *, shown: bool) -> str:
-    if row.model_score is None and row.model_label is None:
-        return "No result"
+    if row.slides == row.slides_pending + len(row.slides_failed):
+        return "No result yet" if row.slides_pending else "No result"
     if not shown:
         return HIDDEN_RESULT
     score = "" if row.model_score is None else f" ({row.model_score:.2f})"
@@ -174,4 +162,6 @@ def _model_result(row: CaseRow, *, shown: bool) -> str:
 
 
 def _slides(row: CaseRow) -> str:
-    return f"{row.slides} ({len(row.slides_failed)} failed)" if row.slides_failed else str(row.slides)
+    notes = [f"{len(row.slides_failed)} failed"] * bool(row.slides_failed)
+    notes += [f"{row.slides_pending} waiting"] * bool(row.slides_pending)
+    return f"{row.slides} ({', '.join(notes)})" if notes else str(row.slides)
