@@ -17,7 +17,7 @@ SLIDE_SUFFIXES = IMAGE_SUFFIXES | {
 """Endings that whole-slide files have. A file with one of them is listed even if it turns out unreadable."""
 
 _SERIES_UID = re.compile(rb"\x20\x00\x0e\x00UI..([0-9.]{1,64})", re.DOTALL)
-"""Element (0020,000E) Series Instance UID in the explicit little-endian encoding that DICOM slides use (DICOM PS3.5)."""
+"""Element (0020,000E) Series Instance UID in explicit little-endian encoding, which DICOM slides use (PS3.5)."""
 _HEADER_BYTES = 65_536
 
 

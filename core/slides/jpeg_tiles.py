@@ -3,10 +3,6 @@
 A JPEG decoder can leave out the high frequencies of every 8 x 8 block and so produce 1/2, 1/4 or 1/8 of the size for
 less work than the full image (libjpeg-turbo's scaled inverse transforms). At 1/1 the result is bit for bit what
 OpenSlide gives; below, it differs from shrinking the full image by rounding and a slightly sharper filter.
-
-Only directories with one JPEG a tile are taken: 8-bit, three samples, RGB or YCbCr, as in Aperio SVS and generic
-pyramidal TIFF. TIFF stores the tables that all tiles share once (tag 347, TIFF Technical Note 2), and whether the samples
-are RGB or YCbCr stands in the TIFF directory and not in the JPEG, so both are spliced into each tile's stream.
 """
 
 from __future__ import annotations
@@ -21,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 import tifffile
-from numpy.typing import NDArray
 
 from core.domain import Region, Size
 from core.slides.geometry import level_box
+from core.slides.jpeg_levels import JpegLevel, TileNotDecodableError, complete_jpeg, jpeg_level
 from core.slides.pixels import WHITE, read_scaled
 from core.slides.protocol import RgbImage
 
@@ -32,33 +28,6 @@ REDUCTIONS = (1, 2, 4, 8)
 CACHE_BYTES = 64 * 2**20
 """Decoded tiles kept. A row of half-scale tiles of a 100,000 px slide takes 20 MB, so the JPEG tiles that two rows of a
 grid share are still there when the second row is read."""
-
-_JPEG, _RGB, _YCBCR = 7, 2, 6  # TIFF compression and photometric codes
-_START, _SCAN, _ADOBE = b"\xff\xd8", 0xDA, b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
-
-
-class TileNotDecodableError(Exception):
-    """A raw tile is absent or broken: the caller reads the region in the slow way instead."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class JpegLevel:
-    """One tiled directory: where its JPEG streams lie and what they lack."""
-
-    size: Size
-    """Pixels of this level; the tiles at its right and bottom edge hold padding beyond it."""
-    tile: Size
-    offsets: NDArray[np.int64]
-    """Row-major, byte position of each tile."""
-    lengths: NDArray[np.int64]
-    tables: bytes
-    """JPEG segments shared by all tiles, without start and end markers."""
-    is_rgb: bool
-
-    @property
-    def columns(self) -> int:
-        """Tiles in a row."""
-        return -(-self.size.width // self.tile.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,37 +173,12 @@ def open_jpeg_pyramid(path: Path, sizes: tuple[Size, ...]) -> JpegPyramid | None
     """
     try:
         with tifffile.TiffFile(path) as tiff:
-            found = [_jpeg_level(page) for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+            found = [jpeg_level(page) for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
     except (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError):
         return None  # OpenSlide, which opened the file, reads it alone
     by_size = {level.size: level for level in reversed(found) if level is not None}
     levels = tuple(by_size.get(size) for size in sizes)
     return JpegPyramid(path, levels, sizes=sizes) if levels[0] is not None else None
-
-
-def complete_jpeg(stream: bytes, level: JpegLevel) -> bytes:
-    """Return a JPEG that any decoder reads with the right colours, from a tile's stream as TIFF stores it.
-
-    The shared tables go first. The marker that names the colours goes last, right before the scan, so that it prevails
-    over one the encoder may have left.
-
-    Raises:
-        TileNotDecodableError: the stream is no JPEG.
-    """
-    if not stream.startswith(_START):
-        raise TileNotDecodableError
-    scan = _scan_position(stream)
-    transform = b"\x00" if level.is_rgb else b"\x01"
-    return b"".join((_START, level.tables, stream[2:scan], _ADOBE, transform, stream[scan:]))
-
-
-def _scan_position(stream: bytes) -> int:
-    position = 2
-    while position + 4 <= len(stream) and stream[position] == 0xFF:
-        if stream[position + 1] == _SCAN:
-            return position
-        position += 2 + int.from_bytes(stream[position + 2 : position + 4], "big")
-    raise TileNotDecodableError
 
 
 def _decode_jpeg(stream: bytes, tile: Size, *, reduction: int) -> RgbImage:
@@ -267,25 +211,3 @@ def _sources(levels: tuple[JpegLevel | None, ...], sizes: tuple[Size, ...]) -> t
             if level.tile.width % reduction == 0 and level.tile.height % reduction == 0:
                 found.append(_Source(index, reduction, downsample * reduction))
     return tuple(sorted(found, key=lambda source: (-source.downsample, -source.level)))
-
-
-def _jpeg_level(page: tifffile.TiffPage) -> JpegLevel | None:
-    if not (
-        page.is_tiled
-        and page.compression == _JPEG
-        and page.photometric in (_RGB, _YCBCR)
-        and page.samplesperpixel == 3
-        and page.bitspersample == 8
-        and page.planarconfig == 1
-        and page.imagedepth == 1
-    ):
-        return None
-    tables: bytes = page.jpegtables or b""
-    return JpegLevel(
-        size=Size(page.imagewidth, page.imagelength),
-        tile=Size(page.tilewidth, page.tilelength),
-        offsets=np.asarray(page.dataoffsets, np.int64),
-        lengths=np.asarray(page.databytecounts, np.int64),
-        tables=tables[2:-2],
-        is_rgb=page.photometric == _RGB,
-    )

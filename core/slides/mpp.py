@@ -1,7 +1,7 @@
 """Micrometres per pixel: read from what the file states, in a fixed order, with its source. Never from the objective.
 
 Order: `openslide.mpp-x/y`, the vendors' own keys, TIFF resolution with its unit, and above all of them what the user
-gives. Property names are those of https://openslide.org/formats/ and of the TIFF 6.0 specification (tags 282, 283, 296).
+gives. Property names are those of https://openslide.org/formats/ and of TIFF 6.0 (tags 282, 283, 296).
 """
 
 from __future__ import annotations

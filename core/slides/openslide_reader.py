@@ -16,8 +16,9 @@ from core.slides.mpp import mpp_from_properties, with_user_mpp
 from core.slides.pixels import read_scaled, rgb_over_white
 from core.slides.protocol import Level, RgbImage, SlideInfo
 
-SCALE_TOLERANCE = 1.01
-"""A level may be this much coarser than wanted: stated downsamples such as 4.002 mean 4."""
+SCALE_TOLERANCE = 1.02
+"""A level may be this much coarser than wanted: stated downsamples such as 4.002 mean 4, and a 40x scan at
+0.2525 um/px is read at half scale for 0.5 um/px, not in full."""
 _FAST_VENDORS = frozenset({"aperio", "generic-tiff"})
 """Formats whose levels are plain tiled TIFF directories without offsets or overlaps."""
 

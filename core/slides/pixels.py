@@ -27,7 +27,7 @@ Fetch = Callable[[int, int, int, int], RgbImage]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in the pixels of one source (a level, or a level decoded at reduced scale); edges may be fractions."""
+    """A rectangle in the pixels of a source (a level, or a level decoded at reduced scale); edges may be fractions."""
 
     left: float
     top: float
@@ -125,14 +125,14 @@ def _resample(canvas: RgbImage, box: Box, *, out: Size) -> RgbImage:
     if aligned and (width, height) == (out.width, out.height):
         return canvas
     edges = (max(box.left, 0.0), max(box.top, 0.0), min(box.right, float(width)), min(box.bottom, float(height)))
-    scaled = Image.fromarray(canvas).resize((out.width, out.height), _filter(box, out), box=edges)
+    scaled = Image.fromarray(canvas).resize((out.width, out.height), _filter(box, out, aligned=aligned), box=edges)
     return np.array(scaled)
 
 
-def _filter(box: Box, out: Size) -> Image.Resampling:
+def _filter(box: Box, out: Size, *, aligned: bool) -> Image.Resampling:
     """Choose the filter: means of whole blocks at whole-number scales, else one that neither blurs nor aliases."""
     scale_x, scale_y = (box.right - box.left) / out.width, (box.bottom - box.top) / out.height
     if min(scale_x, scale_y) < 1:
         return Image.Resampling.BILINEAR
-    whole = abs(scale_x - round(scale_x)) + abs(scale_y - round(scale_y)) < EXACT
+    whole = aligned and abs(scale_x - round(scale_x)) + abs(scale_y - round(scale_y)) < EXACT
     return Image.Resampling.BOX if whole else Image.Resampling.HAMMING
