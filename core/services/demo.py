@@ -50,7 +50,8 @@ def write_phantoms(
         return write_cohort(out, seed=seed, cases=cases, progress=progress)
     except OSError as err:
         raise StorageError(
-            f"The phantoms cannot be written to {out} ({err.strerror or err}). Free some space or choose another folder."
+            f"The phantoms cannot be written to {out} ({err.strerror or err}). "
+            "Free some space or choose another folder."
         ) from err
 
 

@@ -20,7 +20,10 @@ from core.store.connection import open_log
 from core.store.events import events_of
 from core.store.records import FlagRecord, RunResult
 
-_SLIDE_COLUMNS = ["slide_id", "case_id", "stain", "site", "scanner", "vendor", "width", "height", "levels", "mpp_x", "mpp_y", "mpp_source", "sha256", "tissue_mm2", "status", "message", "run_id"]
+_SLIDE_COLUMNS = (
+    *("slide_id", "case_id", "stain", "site", "scanner", "vendor", "width", "height", "levels"),
+    *("mpp_x", "mpp_y", "mpp_source", "sha256", "tissue_mm2", "status", "message", "run_id"),
+)
 """Of the slide records; not the path, since folders are named after people more often than one thinks."""
 
 
@@ -33,8 +36,8 @@ def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = ()) -> tu
         case_ids: Only these cases; all if empty.
 
     Returns:
-        The files written: worklist, slides, scores, flags, diagnoses, reviews (CSV), events (JSON lines), tile results in
-        WSInfer's layout, and a NOTICE.
+        The files written: worklist, slides, scores, flags, diagnoses, reviews (CSV), events (JSON lines), tile
+        results in WSInfer's layout, and a NOTICE.
 
     Raises:
         NotFoundError: no such case.
@@ -62,7 +65,7 @@ def _tables(out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
         "worklist": pd.DataFrame([_case_row(detail) for detail in details]),
         "slides": pd.DataFrame(
             [{name: getattr(slide, name) for name in _SLIDE_COLUMNS} for detail in details for slide in detail.slides],
-            columns=_SLIDE_COLUMNS,
+            columns=list(_SLIDE_COLUMNS),
         ),
         "scores": pd.DataFrame(
             [row for run in runs for row in _score_rows(run)],

@@ -1,0 +1,238 @@
+"""One slide from file to result: open, find tissue, cut tiles, predict, measure quality, aggregate, write."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
+
+from core.domain import Mpp, SlideStatus, Stain
+from core.errors import (
+    MissingMppError,
+    NotApplicableError,
+    NoTissueError,
+    SecondReadError,
+    UnreadableSlideError,
+)
+from core.inference import TileModel
+from core.services import catalogue
+from core.services.flagging import POSITIVE_TITLE, refresh_flags
+from core.services.run_files import THUMBNAIL_PX, RunFolder
+from core.services.tile_results import analyse_tiles
+from core.settings import Settings
+from core.slides import SlideReader, open_slide, sha256_of
+from core.store.connection import open_log
+from core.store.records import RunResult, SlideFacts, SlideRecord
+from core.store.results import save_run
+from core.tissue import find_tissue
+from models.cards import ModelCard
+from models.registry import load_card, load_model
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with (tiles done, tiles in all)."""
+
+STATUS_OF: tuple[tuple[type[SecondReadError], SlideStatus], ...] = (
+    (UnreadableSlideError, SlideStatus.UNREADABLE),
+    (MissingMppError, SlideStatus.NO_MPP),
+    (NoTissueError, SlideStatus.NO_TISSUE),
+    (NotApplicableError, SlideStatus.NOT_APPLICABLE),
+)
+"""What is the slide's own doing, and the state it leaves it in. Any other error is the run's, not the slide's."""
+
+COARSER_ALLOWED = 1.1
+"""A slide may be this much coarser than the model's scale before its pixels would have to be invented."""
+
+
+def analyse_slide(
+    settings: Settings,
+    slide_id: str,
+    *,
+    run_id: str,
+    model_name: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> RunResult:
+    """Analyse one slide of the catalogue and write its result files; the log is left to the caller.
+
+    A slide that cannot be judged gives a result with that status and a sentence: no slide vanishes. A run that was
+    killed and is started again with the same `run_id` goes on where it stopped.
+
+    Raises:
+        CancelledError: the user cancelled.
+        ModelError: the model's card or weights cannot be used.
+        StorageError: the results cannot be written.
+        NotFoundError: no slide of that id.
+    """
+    started = time.monotonic()
+    slide = catalogue.get_slide(settings, slide_id)
+    card = load_card(model_name or settings.model)
+    run = _blank_run(settings, slide, card, run_id)
+    try:
+        with open_slide(Path(slide.path), mpp=slide.mpp_override) as reader:
+            run = _with_facts(run, reader, sha256_of(Path(slide.path)))
+            run = _analyse_open(settings, slide, card, run, reader, progress=progress, cancelled=cancelled)
+    except tuple(kind for kind, _ in STATUS_OF) as err:
+        status = next(status for kind, status in STATUS_OF if isinstance(err, kind))
+        run = replace(run, status=status, message=str(err))
+    run = replace(run, seconds=time.monotonic() - started)
+    folder = RunFolder.of(settings, slide_id, run_id)
+    folder.write_record(_record_of(run, slide, card))
+    folder.drop_checkpoint()
+    return replace(run, results_dir=folder.relative)
+
+
+def _analyse_open(
+    settings: Settings,
+    slide: SlideRecord,
+    card: ModelCard,
+    run: RunResult,
+    reader: SlideReader,
+    *,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> RunResult:
+    folder = RunFolder.of(settings, slide.slide_id, run.run_id)
+    folder.write_image("thumbnail.jpg", reader.thumbnail(THUMBNAIL_PX))
+    mpp = _require_mpp(reader, slide)
+    check_applicable(card, slide, mpp)
+    mask = find_tissue(reader, settings.tissue)
+    run = replace(run, tissue_mm2=mask.area_mm2)
+    if not mask.mask.any():
+        raise NoTissueError("No tissue was found on the slide: it is empty, or all of it is glass, ink or dust.")
+    model = shared_model(card.name, settings.device)
+    return analyse_tiles(
+        settings, card, model, run, reader, mpp, mask, folder=folder, progress=progress, cancelled=cancelled
+    )
+
+
+def analyse_and_record(
+    settings: Settings,
+    slide_id: str,
+    *,
+    model_name: str | None = None,
+    progress: Progress | None = None,
+    actor: str,
+) -> RunResult:
+    """Analyse one slide outside the queue, keep the run in the log and bring its case's flags up to date.
+
+    Raises:
+        CancelledError, ModelError, StorageError, NotFoundError: as `analyse_slide`; the log is then unchanged.
+    """
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+    run = analyse_slide(settings, slide_id, run_id=run_id, model_name=model_name, progress=progress)
+    with open_log(settings) as database:
+        save_run(database, run, actor=actor)
+    refresh_flags(settings, catalogue.get_slide(settings, slide_id).case_id, actor=actor)
+    return run
+
+
+@lru_cache(maxsize=2)
+def shared_model(name: str, device: str) -> TileModel:
+    """Load a model once per process: a worker analyses many slides with it."""
+    model = load_model(name, device=device)
+    log.info("%s runs on %s", name, model.device)
+    return model
+
+
+def check_applicable(card: ModelCard, slide: SlideRecord, mpp: Mpp) -> None:
+    """Refuse a slide that the model is not made for.
+
+    Raises:
+        NotApplicableError: the stain is another, or the slide is coarser than the model's scale.
+    """
+    if slide.stain is not Stain.UNKNOWN and slide.stain not in card.stain:
+        made_for = " or ".join(stain.value.upper() for stain in card.stain)
+        raise NotApplicableError(
+            f"The model {card.name} is made for {made_for} slides, and this one is {slide.stain.value.upper()}. "
+            "Its quality is not judged either; choose a model for this stain."
+        )
+    if mpp.mean > card.mpp * COARSER_ALLOWED:
+        raise NotApplicableError(
+            f"The model {card.name} needs {card.mpp:g} um/px or finer, and this slide has {mpp.mean:g}. "
+            "Scan it at a higher magnification."
+        )
+
+
+def _require_mpp(reader: SlideReader, slide: SlideRecord) -> Mpp:
+    if reader.info.mpp is None:
+        raise MissingMppError(
+            f"{Path(slide.path).name} states no micrometres per pixel. "
+            "Give the scanner's value (--mpp, or the column mpp of a manifest); it is never guessed."
+        )
+    return reader.info.mpp
+
+
+def _blank_run(settings: Settings, slide: SlideRecord, card: ModelCard, run_id: str) -> RunResult:
+    return RunResult(
+        run_id=run_id,
+        slide_id=slide.slide_id,
+        model=card.name,
+        model_version=card.created,
+        weights_sha256=card.weights_sha256,
+        threshold=card.slide_threshold,
+        status=SlideStatus.OK,
+        created_at=datetime.now(UTC),
+        code_version=version("second-read"),
+        settings={
+            "device": settings.device,
+            "batch_size": settings.batch_size,
+            "min_tissue_fraction": settings.min_tissue_fraction,
+            "tissue_mpp": settings.tissue.mpp,
+            "positive_class": card.positive_class,
+            POSITIVE_TITLE: card.positive_title,
+            "tile_um": card.tile_um,
+            "model_mpp": card.mpp,
+        },
+    )
+
+
+def _with_facts(run: RunResult, reader: SlideReader, sha256: str) -> RunResult:
+    info = reader.info
+    facts = SlideFacts(
+        sha256=sha256,
+        vendor=info.vendor,
+        width=info.size.width,
+        height=info.size.height,
+        levels=len(info.levels),
+        objective_power=info.objective_power,
+    )
+    if info.mpp is None:
+        return replace(run, facts=facts)
+    return replace(run, facts=facts, mpp_x=info.mpp.x, mpp_y=info.mpp.y, mpp_source=info.mpp.source)
+
+
+def _record_of(run: RunResult, slide: SlideRecord, card: ModelCard) -> dict[str, object]:
+    """Return what `run.json` keeps: enough to repeat the run and to judge it."""
+    facts = run.facts
+    return {
+        "run_id": run.run_id,
+        "slide": {"id": slide.slide_id, "sha256": facts.sha256 if facts else None, "stain": slide.stain.value},
+        "model": {"name": card.name, "title": card.title, "weights_sha256": card.weights_sha256},
+        "status": run.status.value,
+        "message": run.message,
+        "mpp": {"x": run.mpp_x, "y": run.mpp_y, "source": run.mpp_source.value if run.mpp_source else None},
+        "tissue_mm2": run.tissue_mm2,
+        "tiles": {"total": run.tiles_total, "kept": run.tiles_kept, "dropped": dict(run.tiles_dropped)},
+        "scores": {name: dict(classes) for name, classes in run.scores.items()},
+        "label": run.label,
+        "decision": {
+            "aggregation": run.decision_aggregation,
+            "score": run.decision_score,
+            "threshold": run.threshold,
+        },
+        "qc": run.qc,
+        "settings": dict(run.settings),
+        "device": run.device,
+        "code_version": run.code_version,
+        "created_at_utc": run.created_at.isoformat(),
+        "seconds": run.seconds,
+        "tiles_per_second": run.tiles_per_second,
+    }

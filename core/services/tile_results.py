@@ -1,0 +1,179 @@
+"""The tiles of one slide: predicted, measured, aggregated, judged and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.aggregation import DEFAULT_AGGREGATION, aggregate, carrying_tiles
+from core.domain import Mpp, Size
+from core.errors import NoTissueError
+from core.heatmap import colourise, value_image
+from core.inference import TileModel, TilePredictions, predict_tiles
+from core.qc import QC_COLUMNS, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
+from core.services.flagging import CARRYING_ARTEFACT
+from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
+from core.settings import Settings
+from core.slides import SlideReader
+from core.store.records import RunResult
+from core.tiles import TileGrid, TileSpec, tile_grid
+from core.tissue import TissueMask
+from models.cards import ModelCard
+
+CHECKPOINT_EVERY_S = 10.0
+"""Work a killed run may lose."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Predictions of a slide with the quality of the same tiles."""
+
+    predictions: TilePredictions
+    qc: NDArray[np.float32]
+    """(N, K), columns as in `QC_COLUMNS`."""
+    seconds: float
+    """Time spent on reading, predicting and measuring."""
+
+
+def analyse_tiles(
+    settings: Settings,
+    card: ModelCard,
+    model: TileModel,
+    run: RunResult,
+    reader: SlideReader,
+    mpp: Mpp,
+    mask: TissueMask,
+    *,
+    folder: RunFolder,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> RunResult:
+    """Run the model over a slide's tissue, write the tile files and return the completed run.
+
+    Raises:
+        NoTissueError: no tile holds enough tissue.
+        CancelledError, UnreadableSlideError, StorageError: as the stages raise them.
+    """
+    spec = TileSpec(size_um=card.tile_um, mpp=card.mpp, min_tissue_fraction=settings.min_tissue_fraction)
+    grid = tile_grid(reader.info.size, mpp, spec, mask)
+    run = replace(run, tiles_total=grid.total, tiles_kept=len(grid), tiles_dropped=dict(grid.dropped))
+    if len(grid) == 0:
+        raise NoTissueError(
+            f"No tile of {spec.size_um:g} um holds at least {spec.min_tissue_fraction:.0%} tissue "
+            f"({mask.area_mm2:.2f} mm2 in all): there is too little to run the model on."
+        )
+    measured = _measure(settings, model, reader, grid, mask, folder=folder, progress=progress, cancelled=cancelled)
+    report = qc_report(measured.qc, grid, mask, mpp)
+    _write_files(folder, measured, card=card, slide=reader.info.size)
+    return _judge(replace(run, device=model.device), card, measured, report)
+
+
+def _measure(
+    settings: Settings,
+    model: TileModel,
+    reader: SlideReader,
+    grid: TileGrid,
+    mask: TissueMask,
+    *,
+    folder: RunFolder,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> Measured:
+    started = time.monotonic()
+    qc = np.full((len(grid), len(QC_COLUMNS)), np.nan, np.float32)
+    earlier = folder.read_checkpoint(tiles=len(grid), classes=len(model.classes), measures=len(QC_COLUMNS))
+    start = 0 if earlier is None else len(earlier.probabilities)
+    if earlier is not None:
+        qc[:start] = earlier.qc
+    um_per_px = grid.spec.size_um / grid.size_px
+
+    def measure_quality(tiles: NDArray[np.uint8], rows: slice) -> None:
+        qc[rows] = tile_qc(tiles, um_per_px=um_per_px)
+
+    predictions = predict_tiles(
+        reader,
+        grid,
+        model,
+        batch_size=settings.batch_size,
+        read_threads=settings.read_threads,
+        progress=progress,
+        cancelled=cancelled,
+        tile_sink=measure_quality,
+        start=start,
+        previous=None if earlier is None else earlier.probabilities,
+        checkpoint=_throttled_checkpoint(folder, qc),
+    )
+    qc[:, QC_COLUMNS.index("focus")] = focus_probe(reader, grid, mask)
+    return Measured(predictions, qc, time.monotonic() - started)
+
+
+def _throttled_checkpoint(folder: RunFolder, qc: NDArray[np.float32]) -> Callable[[int, NDArray[np.float32]], None]:
+    last = time.monotonic()
+
+    def keep(done: int, probabilities: NDArray[np.float32]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= CHECKPOINT_EVERY_S:
+            folder.write_checkpoint(Checkpoint(probabilities, qc[:done]))
+            last = time.monotonic()
+
+    return keep
+
+
+def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport) -> RunResult:
+    """Aggregate, decide, and say how much of the deciding tissue is artefact."""
+    probabilities = measured.predictions.probabilities
+    scores = {
+        rule.value: {name: float(value) for name, value in zip(card.classes, values, strict=True)}
+        for rule, values in aggregate(probabilities).items()
+    }
+    score = scores[DEFAULT_AGGREGATION.value][card.positive_class]
+    called = score >= card.slide_threshold
+    positive = probabilities[:, card.positive_index]
+    peak = int(positive.argmax())
+    # A positive call rests on its top tiles; a negative one on everything that was looked at.
+    carrying = carrying_tiles(positive) if called else np.arange(len(positive))
+    return replace(
+        run,
+        scores=scores,
+        label=card.positive_class if called else _other_label(card, scores[DEFAULT_AGGREGATION.value]),
+        decision_aggregation=DEFAULT_AGGREGATION.value,
+        decision_score=score,
+        peak=measured.predictions.grid.region(peak),
+        qc={**report.to_dict(), CARRYING_ARTEFACT: float(unusable(measured.qc)[carrying].mean())},
+        tiles_per_second=round(len(probabilities) / measured.seconds, 2),
+    )
+
+
+def _other_label(card: ModelCard, scores: dict[str, float]) -> str:
+    """Return the strongest class beside the positive one; with two classes, the other one."""
+    return max((name for name in card.classes if name != card.positive_class), key=lambda name: scores[name])
+
+
+def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slide: Size) -> None:
+    grid, probabilities = measured.predictions.grid, measured.predictions.probabilities
+    artefact = artefact_of(measured.qc)
+    tiles = pd.DataFrame(
+        {
+            "x": grid.xy_level0[:, 0],
+            "y": grid.xy_level0[:, 1],
+            "width": np.full(len(grid), grid.size_level0.width, np.int32),
+            "height": np.full(len(grid), grid.size_level0.height, np.int32),
+            **{f"prob_{name}": probabilities[:, i] for i, name in enumerate(card.classes)},
+            **{f"qc_{name}": measured.qc[:, i] for i, name in enumerate(QC_COLUMNS)},
+            "qc_artefact": artefact,
+        }
+    )
+    folder.write_tiles(tiles)
+    scale = min(1.0, THUMBNAIL_PX / max(slide.width, slide.height))
+    out = Size(max(1, round(slide.width * scale)), max(1, round(slide.height * scale)))
+    for name, values in (
+        ("heatmap.png", probabilities[:, card.positive_index]),
+        ("qc.png", (artefact > 0).astype(np.float32)),
+    ):
+        picture = value_image(grid.xy_level0, grid.size_level0, values, slide=slide, out=out)
+        folder.write_image(name, colourise(picture))
