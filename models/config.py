@@ -15,6 +15,18 @@ Criterion = Literal["auc", "auprc", "balanced_accuracy", "loss"]
 network that never finds anything is 74 % accurate."""
 
 
+_POSITIVE = (
+    "epochs",
+    "batch_size",
+    "patience",
+    "tile_px",
+    "input_px",
+    "mpp",
+    "learning_rate",
+    "bootstrap_draws",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CardTexts:
     """What a person has to say about the model, since no number does."""
@@ -68,13 +80,12 @@ class TrainingConfig:
     """Epochs without a better criterion after which training stops."""
     evaluate_test: bool = True
     """Whether to measure on the test patients at the end. Off while choosing settings."""
+    bootstrap_draws: int = 1000
+    """Samples of patients from which the intervals on the card are taken."""
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "patience", "tile_px", "input_px", "mpp", "learning_rate")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be greater than zero.")
+        _check_numbers(self)
         if not 0 <= self.ema_decay < 1 or not 0 <= self.label_smoothing < 1:
             raise InputError("ema_decay and label_smoothing must be at least 0 and less than 1.")
         if self.criterion not in get_args(Criterion):
@@ -108,6 +119,16 @@ def read_config(path: Path) -> TrainingConfig:
     table["card"] = _build(CardTexts, table.get("card", {}), where=f"[card] of {path}")
     table["augmentation"] = _build(Augmentation, table.get("augmentation", {}), where=f"[augmentation] of {path}")
     return _build(TrainingConfig, table, where=str(path))
+
+
+def _check_numbers(config: TrainingConfig) -> None:
+    for item in fields(config):
+        value = getattr(config, item.name)
+        kinds = {"int": int, "float": (int, float)}.get(str(item.type))
+        if kinds is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            raise InputError(f"{item.name} is {value!r}; it must be a number, and a whole one for a count.")
+        if item.name in _POSITIVE and not value > 0:
+            raise InputError(f"{item.name} is {value}; it must be greater than zero.")
 
 
 def _build(kind: type[Any], table: dict[str, Any], *, where: str) -> Any:

@@ -39,7 +39,7 @@ def choose_thresholds(model: TorchTileModel, validation: Patches, *, positive_in
 
 
 def measure(
-    model: TorchTileModel, patches: Patches, *, name: str, positive_index: int, thresholds: Thresholds
+    model: TorchTileModel, patches: Patches, *, name: str, positive_index: int, thresholds: Thresholds, draws: int
 ) -> Metrics:
     """Measure model, baseline, and the model's gain in AUC, each with a 95 % interval over patients.
 
@@ -62,7 +62,7 @@ def measure(
     return {
         key: {
             metric: estimate.as_dict()
-            for metric, estimate in with_intervals(truth, scores, groups, metrics=metrics).items()
+            for metric, estimate in with_intervals(truth, scores, groups, metrics=metrics, draws=draws).items()
         }
         for key, (scores, metrics) in tables.items()
     }

@@ -58,10 +58,11 @@ def make_split(positive_share: Mapping[str, float], *, seed: int, validation: fl
     dealt: dict[str, list[str]] = {part: [] for part in PARTS}
     wanted = np.array([1 - validation - test, validation, test])
     for start in range(0, len(ordered), 10):
-        for group in random.permutation(ordered[start : start + 10]):
+        neighbours = ordered[start : start + 10]
+        for index in random.permutation(len(neighbours)):
             counts = np.array([len(dealt[part]) for part in PARTS])
             owed = wanted * (counts.sum() + 1) - counts
-            dealt[PARTS[int(owed.argmax())]].append(str(group))
+            dealt[PARTS[int(owed.argmax())]].append(neighbours[int(index)])
     if not all(dealt.values()):
         raise InputError(f"{len(ordered)} patients are too few for a training, a validation and a test part.")
     return Split(*(tuple(sorted(dealt[part])) for part in PARTS))

@@ -136,7 +136,14 @@ def _export(config: TrainingConfig, patches: Patches, split: Split, state: FitSt
     metrics: dict[str, Mapping[str, Mapping[str, float]]] = {}
     for part in ("validation", "test") if config.evaluate_test else ("validation",):
         chosen = patches.select(patches.of_groups(split.part(part)))
-        metrics |= measure(model, chosen, name=part, positive_index=positive, thresholds=thresholds)
+        metrics |= measure(
+            model,
+            chosen,
+            name=part,
+            positive_index=positive,
+            thresholds=thresholds,
+            draws=config.bootstrap_draws,
+        )
     card = replace(card, threshold=thresholds.model, metrics=metrics)
     write_card(card, path)
     return card
@@ -181,7 +188,7 @@ def _draft_card(
 def _fingerprint(config: TrainingConfig, patches: Patches, split: Split) -> str:
     """Hash of what makes a run this run; where files lie does not matter, and what is done after training neither."""
     values = asdict(config)
-    for name in ("data", "split", "output", "card", "evaluate_test"):
+    for name in ("data", "split", "output", "card", "evaluate_test", "bootstrap_draws"):
         del values[name]
     content = json.dumps([values, patches.sha256, asdict(split), torch.__version__], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
