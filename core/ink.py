@@ -14,6 +14,10 @@ from scipy import ndimage
 
 MIN_STROKE_UM2 = 40_000.0
 """Smaller pieces are no pen stroke (a stroke is at least 200 um wide) but dye, pigment or a lone red cell."""
+FADE_UM = 1200.0
+"""How far doubtful red reaches from sure red, the pale ends of a stroke; red tissue has the same hue."""
+RIM_UM = 40.0
+"""Rim about a stroke that is no longer ink by hue but not to be trusted as tissue either."""
 
 
 def find_ink(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
@@ -24,26 +28,46 @@ def find_ink(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bo
         um_per_px: Scale of the overview.
 
     Returns:
-        (H, W), True on ink of any colour, black included.
+        (H, W), True on ink of any colour, black included, with its rim. Padding by the scanner is not ink.
     """
-    sure, maybe = ink_pixels(density)
-    grown = ndimage.binary_propagation(sure, mask=maybe | sure, structure=np.ones((3, 3)))
-    labels, _ = ndimage.label(grown, structure=np.ones((3, 3)))
-    below_px = min(MIN_STROKE_UM2 / um_per_px**2, grown.size / 20)
-    large = np.bincount(labels.ravel()) >= max(4.0, below_px)
+    sure, cold, warm = ink_pixels(density)
+    stained = density.max(-1) > density.min(-1)
+    area_px = min(MIN_STROKE_UM2 / um_per_px**2, sure.size / 20)
+    core = _pieces(sure & stained, at_least_px=max(4.0, area_px / 4))
+    reach_px = max(1, round(FADE_UM / um_per_px))
+    reached = ndimage.binary_dilation(core, iterations=reach_px, mask=core | warm | cold, structure=np.ones((3, 3)))
+    grown = ndimage.binary_propagation(reached, mask=reached | cold, structure=np.ones((3, 3)))
+    stroke = _pieces(grown, at_least_px=max(6.0, area_px))
+    rim_px = max(1, min(4, round(RIM_UM / um_per_px)))
+    return ndimage.binary_dilation(stroke, iterations=rim_px, structure=np.ones((3, 3))) if stroke.any() else stroke
+
+
+def _pieces(mask: NDArray[np.bool_], *, at_least_px: float) -> NDArray[np.bool_]:
+    """Keep the 8-connected pieces of at least `at_least_px` pixels."""
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    large = np.bincount(labels.ravel()) >= at_least_px
     large[0] = False
     return large[labels]
 
 
-def ink_pixels(density: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the pixels (..., ) that are surely ink and those that may be, from densities (..., 3)."""
+def ink_pixels(
+    density: NDArray[np.float32],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell ink by hue, from densities (..., 3).
+
+    Returns:
+        Masks (...): surely ink; perhaps ink of a cold hue, which no stained tissue has; perhaps red or black ink,
+        which tissue may resemble.
+    """
     red, green, blue = density[..., 0], density[..., 1], density[..., 2]
     high, low = density.max(-1), density.min(-1)
-    cold_sure = (red > 1.35 * green) & (red > 0.22) & ((blue > 0.8 * green) | (red > 0.45))
-    cold_maybe = (red > 1.2 * green) & (red > 0.06)
-    warm_sure = (blue > 0.62 * green) & (red < 0.22 * green) & (green > 0.5)
-    warm_maybe = (blue > 0.6 * green) & (red < 0.4 * green) & (green > 0.22)
-    yellow = (blue > 2.0 * green) & (blue > 0.3) & (red < 0.5 * green + 0.05)
-    black_sure = (high - low < 0.25 * high) & (low > 0.55)
-    black_maybe = (high - low < 0.3 * high) & (low > 0.25)
-    return cold_sure | warm_sure | yellow | black_sure, cold_maybe | warm_maybe | yellow | black_maybe
+    green_ink = (red > 1.35 * green) & (red > 0.22) & (blue > 0.8 * green)
+    blue_ink = (red > 1.35 * green) & (red > 0.45)
+    red_ink = (blue > 0.68 * green) & (red < 0.22 * green) & (green > 0.45)
+    yellow_ink = (blue > 2.0 * green) & (blue > 0.3) & (red < 0.5 * green + 0.05)
+    black_ink = (high - low < 0.18 * high) & (low > 0.55)
+    sure = green_ink | blue_ink | red_ink | yellow_ink | black_ink
+    cold = (red > 1.2 * green) & (red > 0.06)
+    warm = (blue > 0.66 * green) & (red < 0.26 * green) & (green > 0.22)
+    dark = (high - low < 0.22 * high) & (low > 0.25)
+    return sure, cold, warm | dark

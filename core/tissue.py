@@ -22,8 +22,8 @@ from core.slides.protocol import RgbImage, SlideReader
 
 STRIP_ROWS = 64
 """Mask rows read at once: bounds the memory on slides whose coarsest level is large."""
-MAX_MASK_PX = 25_000_000
-"""Above this the mask is made coarser than asked (a slide of 80 x 80 mm at 16 um/px is as large)."""
+MAX_MASK_PX = 8_000_000
+"""Above this the mask is made coarser than asked; a whole 25 x 75 mm slide at 16 um/px has 7.3 million."""
 SMOOTHING_UM = 24.0
 """Sigma over which colour is averaged: wider than a fat cell's wall, narrower than a gland."""
 SURE_COLOUR = 0.05
@@ -32,6 +32,10 @@ MAYBE_COLOUR = 0.022
 """The same for pixels beside sure tissue."""
 GREY_SHARE = 0.14
 """Colour per density below which something is grey: coverslip edges lie below 0.12, tissue of any stain above 0.2."""
+CLOSING_UM = 48.0
+"""Radius of the closing: a fat cell is up to 150 um wide."""
+MAX_CLOSING_PX = 6.0
+"""Bound of that radius on images much finer than an overview."""
 NOISE_SIGMAS = 4.0
 """A colour must exceed this many standard deviations of the smoothed pixel noise."""
 
@@ -162,15 +166,20 @@ def _segment(
 
 
 def _coloured(density: NDArray[np.float32], *, sigma_px: float) -> NDArray[np.bool_]:
-    """Pixels whose smoothed density differs between channels beyond noise, grown from sure to maybe."""
+    """Pixels with more colour than noise: sure after wide smoothing, grown to maybe after narrow smoothing."""
+    sure = _above_noise(density, sigma_px=sigma_px, limit=SURE_COLOUR)
+    maybe = _above_noise(density, sigma_px=sigma_px / 2, limit=MAYBE_COLOUR)
+    return ndimage.binary_propagation(sure & maybe, mask=maybe, structure=np.ones((3, 3)))
+
+
+def _above_noise(density: NDArray[np.float32], *, sigma_px: float, limit: float) -> NDArray[np.bool_]:
+    """Pixels whose smoothed density differs between channels by more than `limit` and more than noise would."""
     smooth = np.stack([ndimage.gaussian_filter(density[..., c], sigma_px) for c in range(3)], axis=-1)
     colour = smooth.max(-1) - smooth.min(-1)
-    rough = (density - smooth).max(-1) - (density - smooth).min(-1)
-    noise = NOISE_SIGMAS * float(np.median(rough)) / (2 * np.sqrt(np.pi) * sigma_px)
-    not_grey = colour > GREY_SHARE * smooth.max(-1)
-    sure = (colour > max(SURE_COLOUR, noise)) & not_grey
-    maybe = (colour > max(MAYBE_COLOUR, noise)) & not_grey
-    return ndimage.binary_propagation(sure, mask=maybe, structure=np.ones((3, 3)))
+    rough = density - smooth
+    residue = float(np.median(rough.max(-1) - rough.min(-1)))
+    noise = NOISE_SIGMAS * residue / (2 * np.sqrt(np.pi) * max(sigma_px, 0.7))
+    return (colour > max(limit, noise)) & (colour > GREY_SHARE * smooth.max(-1))
 
 
 def remove_specks_and_holes(
@@ -182,11 +191,23 @@ def remove_specks_and_holes(
     Holes are 4-connected, so a diagonal slit does not open one to the outside; pieces are 8-connected.
     """
     px_um2 = um_per_px**2
-    filled = mask | _small_pieces(
-        ~mask, below_px=settings.max_hole_um2 / px_um2, structure=ndimage.generate_binary_structure(2, 1)
+    closed = mask | close_gaps(mask, radius_px=min(CLOSING_UM / um_per_px, MAX_CLOSING_PX))
+    filled = closed | _small_pieces(
+        ~closed, below_px=settings.max_hole_um2 / px_um2, structure=ndimage.generate_binary_structure(2, 1)
     )
     below_px = min(settings.min_speck_um2 / px_um2, mask.size / 20)
     return filled & ~_small_pieces(filled, below_px=below_px, structure=np.ones((3, 3)))
+
+
+def close_gaps(mask: NDArray[np.bool_], *, radius_px: float) -> NDArray[np.bool_]:
+    """Close gaps narrower than twice `radius_px` (the walls between fat cells join), by distance transforms."""
+    if radius_px < 1 or not mask.any():
+        return mask
+    padded = np.pad(mask, int(radius_px) + 2)
+    grown = ndimage.distance_transform_edt(~padded) <= radius_px
+    closed = ndimage.distance_transform_edt(grown) > radius_px
+    inner = int(radius_px) + 2
+    return closed[inner:-inner, inner:-inner]
 
 
 def _small_pieces(mask: NDArray[np.bool_], *, below_px: float, structure: NDArray[np.generic]) -> NDArray[np.bool_]:
