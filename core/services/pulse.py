@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,6 +19,8 @@ from core.store import jobs as queue
 from core.store.connection import open_log
 
 log = logging.getLogger(__name__)
+
+_Handler = Callable[[int, FrameType | None], object] | int | None
 
 LOOK_S = 0.5
 """How often the thread looks whether the parent is alive."""
@@ -40,7 +42,7 @@ class Pulse:
         self._job_id: int | None = None
         self._interrupt_job = False
         self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
-        self._old_handlers: dict[signal.Signals, signal._HANDLER] = {}
+        self._old_handlers: dict[signal.Signals, _Handler] = {}
 
     def __enter__(self) -> Pulse:
         if threading.current_thread() is threading.main_thread():
@@ -69,7 +71,7 @@ class Pulse:
         return self._stop.is_set() or self._interrupt_job
 
     @contextmanager
-    def of_job(self, job_id: int) -> Iterator[None]:
+    def of_job(self, job_id: int) -> Generator[None]:
         """Beat for a job as well, while it is carried out."""
         self._interrupt_job = False
         self._job_id = job_id

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -31,7 +31,7 @@ END_S = 8.0
 
 
 @asynccontextmanager
-async def supervise(settings: Settings, *, command: Sequence[str] | None = None) -> AsyncIterator[None]:
+async def supervise(settings: Settings, *, command: Sequence[str] | None = None) -> AsyncGenerator[None]:
     """Keep a worker process running while the block runs, and end it afterwards.
 
     Of several dashboards on one home only one has a worker; another takes over when the first ends. A home that cannot

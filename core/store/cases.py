@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from core.domain import MppSource, SlideStatus, Stain
 from core.errors import NotFoundError
-from core.store.connection import rows_of
+from core.store.connection import insert_rows, rows_of
 from core.store.events import Action, append_event, case_entity, slide_entity
 from core.store.records import CaseRecord, SlideFacts, SlideRecord
 from core.store.values import time_of, time_text, utc_now
@@ -43,7 +43,7 @@ def insert_slide(database: Database, slide: SlideRecord, *, actor: str) -> None:
         "mpp_override": slide.mpp_override,
         "added_at": time_text(slide.added_at),
     }
-    database["slides"].insert(row)  # pyright: ignore[reportAttributeAccessIssue]
+    insert_rows(database, "slides", [row])
     append_event(database, Action.SLIDE_ADDED, entity=slide_entity(slide.slide_id), actor=actor, payload=row)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _SENTENCES: dict[int, str] = {
 
 
 @contextmanager
-def open_log(settings: Settings) -> Iterator[Database]:
+def open_log(settings: Settings) -> Generator[Database]:
     """Open the log for a few statements, creating or upgrading it when needed.
 
     Raises:
@@ -52,7 +52,7 @@ def open_log(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def writing(database: Database) -> Iterator[Database]:
+def writing(database: Database) -> Generator[Database]:
     """Hold the write lock for one transaction: all of it is kept, or nothing.
 
     The lock is taken at once (BEGIN IMMEDIATE), so what is read inside, such as the last hash of the chain, cannot be
@@ -72,7 +72,7 @@ def writing(database: Database) -> Iterator[Database]:
 
 
 @contextmanager
-def reading(database: Database) -> Iterator[Database]:
+def reading(database: Database) -> Generator[Database]:
     """Let several queries see one and the same state of the log."""
     with database.atomic():
         yield database
@@ -83,6 +83,16 @@ def rows_of(database: Database, query: str, parameters: Sequence[object] = ()) -
     cursor = database.conn.execute(query, parameters)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def insert_rows(database: Database, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows that have the same columns, in the order given; table and columns are names of our own schema."""
+    if not rows:
+        return
+    columns = ", ".join(rows[0])
+    marks = ", ".join("?" * len(rows[0]))
+    statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    database.conn.executemany(statement, [tuple(row.values()) for row in rows])
 
 
 def _make_home(home: Path) -> None:
@@ -125,7 +135,7 @@ def _enable_wal(database: Database) -> None:
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
+def _plain_errors(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as err:

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from core.domain import FlagDirection, FlagKind, MppSource, Region, SlideStatus
 from core.store.cases import save_facts
-from core.store.connection import rows_of, writing
+from core.store.connection import insert_rows, rows_of, writing
 from core.store.events import Action, append_event, case_entity, slide_entity
 from core.store.records import FlagRecord, RunResult
 from core.store.seals import Sealed, seal
@@ -40,16 +40,16 @@ def save_run(database: Database, run: RunResult, *, actor: str = "system") -> bo
     with writing(database):
         if database.conn.execute("SELECT 1 FROM runs WHERE run_id = ?", (run.run_id,)).fetchone():
             return False
-        _insert(database, "runs", [_run_row(run)])
+        insert_rows(database, "runs", [_run_row(run)])
         scores = [
             {"run_id": run.run_id, "aggregation": aggregation, "class": name, "probability": float(score)}
             for aggregation, classes in run.scores.items()
             for name, score in classes.items()
         ]
-        _insert(database, "predictions", scores)
+        insert_rows(database, "predictions", scores)
         if run.qc is not None:
             report = {"run_id": run.run_id, "score": run.qc.get("score"), "report": canonical_json(run.qc)}
-            _insert(database, "qc", [report])
+            insert_rows(database, "qc", [report])
         _update_slide(database, run)
         payload = {
             "run_id": run.run_id,
@@ -101,7 +101,7 @@ def save_flags(database: Database, case_id: str, flags: Sequence[FlagRecord], *,
             (case_id, case_id, case_id, time_text(utc_now())),
         )
         evaluation_id = cast("int", cursor.lastrowid)
-        _insert(database, "flags", [{"evaluation_id": evaluation_id, **_flag_row(flag)} for flag in flags])
+        insert_rows(database, "flags", [{"evaluation_id": evaluation_id, **_flag_row(flag)} for flag in flags])
         payload = {
             "evaluation_id": evaluation_id,
             "flags": [flag.kind.value for flag in flags],
@@ -221,13 +221,3 @@ def _update_slide(database: Database, run: RunResult) -> None:
     )
     if run.facts is not None:
         save_facts(database, run.slide_id, run.facts)
-
-
-def _insert(database: Database, table: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows with plain statements: inside an open transaction, and in the order given."""
-    if not rows:
-        return
-    columns = ", ".join(f"[{name}]" for name in rows[0])
-    marks = ", ".join("?" * len(rows[0]))
-    statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - names are constants of this module
-    database.conn.executemany(statement, [tuple(row.values()) for row in rows])
