@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from core.errors import CancelledError, DeviceMemoryError, InputError, ModelErro
 from core.slides.protocol import SlideReader
 from core.tiles import TileGrid
 
-BATCHES_AHEAD = 1
-"""Batches read beyond one for each reading thread: enough to hide an uneven batch, few enough to bound memory."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 TileSink = Callable[[NDArray[np.uint8], slice], None]
 """Receives the pixels of tiles and their rows in the grid. Called from the reading threads, for disjoint slices in any
@@ -79,6 +79,7 @@ def predict_tiles(
     *,
     batch_size: int = 32,
     read_threads: int = 2,
+    compute_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     tile_sink: TileSink | None = None,
@@ -94,6 +95,9 @@ def predict_tiles(
         model: The classifier.
         batch_size: Most tiles handed to the model at once; halved whenever the device runs out of memory.
         read_threads: Threads that read tiles while the model computes.
+        compute_threads: Threads that call the model at the same time. On a CPU, as many as there are cores, each with a
+            single-threaded model, does a quarter more than one call spread over all cores, because no core waits for
+            another inside the network. A GPU wants 1.
         progress: Called after every batch with tiles done and tiles in all.
         cancelled: Asked before every batch.
         tile_sink: Sees the pixels of every tile that is read, for instance to measure quality; see `TileSink`.
@@ -110,15 +114,19 @@ def predict_tiles(
     """
     probabilities = _allocate(grid, model, start=start, previous=previous)
     runner = _HalvingRunner(model, batch_size)
-    with _batches(reader, grid, start=start, batch=batch_size, threads=read_threads, sink=tile_sink) as batches:
-        while True:
+    rows_of_batches = [slice(a, min(a + batch_size, len(grid))) for a in range(start, len(grid), batch_size)]
+    with ExitStack() as stack:
+        # Left in reverse order: computing, which waits for batches that are read, ends before reading does.
+        reading = stack.enter_context(_pool("tile-reader", read_threads))
+        computing = stack.enter_context(_pool("tile-model", compute_threads))
+        batches = _in_order(
+            reading, lambda rows: _read_batch(reader, grid, rows, tile_sink), rows_of_batches, ahead=read_threads + 1
+        )
+        results = _in_order(computing, runner.predict, batches, ahead=compute_threads + 1)
+        for rows in rows_of_batches:
             if cancelled is not None and cancelled():
                 raise CancelledError("The analysis was cancelled. Run it again to go on from its last checkpoint.")
-            batch = next(batches, None)
-            if batch is None:
-                break
-            rows, tiles = batch
-            probabilities[rows] = runner.predict(tiles)
+            probabilities[rows] = next(results)
             if checkpoint is not None:
                 checkpoint(rows.stop, probabilities[: rows.stop])
             if progress is not None:
@@ -176,40 +184,33 @@ def _allocate(
 
 
 @contextmanager
-def _batches(
-    reader: SlideReader, grid: TileGrid, *, start: int, batch: int, threads: int, sink: TileSink | None
-) -> Iterator[Iterator[tuple[slice, NDArray[np.uint8]]]]:
-    """Offer the batches in grid order, read ahead by a few; on leaving, whatever is not yet read is dropped."""
-    rows = iter([slice(first, min(first + batch, len(grid))) for first in range(start, len(grid), batch)])
-    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tile-reader")
-    waiting: deque[Future[tuple[slice, NDArray[np.uint8]]]] = deque()
-
-    def ahead() -> None:
-        for part in rows:
-            waiting.append(pool.submit(_read_batch, reader, grid, part, sink))
-            if len(waiting) >= threads + BATCHES_AHEAD:
-                return
-
-    def in_order() -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        ahead()
-        while waiting:
-            done = waiting.popleft().result()
-            ahead()
-            yield done
-
+def _pool(name: str, threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A thread pool that, on leaving, drops what has not begun and waits for what has."""
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
     try:
-        yield in_order()
+        yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_batch(
-    reader: SlideReader, grid: TileGrid, rows: slice, sink: TileSink | None
-) -> tuple[slice, NDArray[np.uint8]]:
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int
+) -> Iterator[Result]:
+    """Yield the results of `work` in the order of the items, with at most `ahead` items begun and not yet taken."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _read_batch(reader: SlideReader, grid: TileGrid, rows: slice, sink: TileSink | None) -> NDArray[np.uint8]:
     out = Size(grid.size_px, grid.size_px)
     tiles = np.empty((rows.stop - rows.start, grid.size_px, grid.size_px, 3), np.uint8)
     for slot, index in enumerate(range(rows.start, rows.stop)):
         tiles[slot] = reader.read(grid.region(index), out)
     if sink is not None:
         sink(tiles, rows)
-    return rows, tiles
+    return tiles
