@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts.frame import ICON, show_banner, show_footer, show_sidebar
+from pages.parts.frame import ICON, SIDEBAR_PX, show_banner, show_footer, show_sidebar
 from pages.parts.session import current_user
 from pages.parts.sign_in import show_sign_in
 
@@ -35,7 +35,9 @@ ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions 
 
 user = current_user()
 page = st.navigation([WORKLIST, CASE, SLIDES, ABOUT], position="hidden")
-st.set_page_config(page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide")
+st.set_page_config(
+    page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
+)
 show_banner(user)
 if user is None:
     show_sign_in(page.url_path)

@@ -11,7 +11,16 @@ from pages.parts.actions import show_notice
 from pages.parts.badges import CASES, FLAGS
 from pages.parts.resources import row_thumbnails
 from pages.parts.session import current_settings, require_role
-from pages.parts.tables import Assignment, Filter, Order, export_csv, kinds_present, select_rows, worklist_frame
+from pages.parts.tables import (
+    Assignment,
+    Filter,
+    Order,
+    export_csv,
+    kinds_present,
+    select_rows,
+    with_short_names,
+    worklist_frame,
+)
 from pages.parts.worklist_parts import COLUMNS, show_empty, show_failures
 
 user = require_role()
@@ -72,12 +81,13 @@ if not selected:
 else:
     frame = worklist_frame(selected, shown=shown, thumbnails=row_thumbnails(selected))
     event = st.dataframe(
-        frame,
+        with_short_names(frame),
         key="worklist_table",
         column_config=COLUMNS,
         hide_index=True,
         row_height=56,
         height="content",
+        placeholder="-",
         on_select="rerun",
         selection_mode="single-cell",
         alt="Cases of the worklist with flags, diagnosis, model result and status",

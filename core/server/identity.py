@@ -36,6 +36,9 @@ ROLE_MEANINGS: Mapping[Role, str] = {
     Role.VIEWER: "looks, and records nothing",
 }
 
+_MARK = " (demonstration)"
+"""Ends a name in the log that nobody checked."""
+
 EVERYONE = frozenset(Role)
 READERS = frozenset({Role.PATHOLOGIST, Role.LEAD})
 """May record diagnoses and reviews."""
@@ -55,7 +58,7 @@ class User:
     @property
     def actor(self) -> str:
         """The name as it is written into the log; one that nobody checked says so."""
-        return f"{self.name} (demonstration)" if self.is_demonstration else self.name
+        return f"{self.name}{_MARK}" if self.is_demonstration else self.name
 
     @property
     def is_demonstration(self) -> bool:
@@ -71,6 +74,11 @@ class User:
     def can_operate(self) -> bool:
         """Whether the role adds slides, manages jobs and assigns cases."""
         return self.role in OPERATORS
+
+
+def short_name(actor: str) -> str:
+    """Return a name of the log without its mark, for places where the screen's banner says the same."""
+    return actor.removesuffix(_MARK)
 
 
 def clean_name(text: str) -> str | None:

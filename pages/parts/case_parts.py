@@ -49,7 +49,7 @@ def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str],
             _show_neighbours(row.case_id, order=order)
     facts = [f"Site {plain(row.site)}"] if row.site else []
     facts.append(f"{row.slides} slides" if row.slides != 1 else "1 slide")
-    facts.append(f"waiting since {time_in_words(row.waiting_since)}")
+    facts += [f"waiting since {time_in_words(row.waiting_since)}"] if row.waiting_since else []
     facts.append(f"assigned to {plain(row.assigned_to)}" if row.assigned_to else "not assigned")
     st.caption(", ".join(facts))
 

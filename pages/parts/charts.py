@@ -13,7 +13,10 @@ import plotly.graph_objects as go
 
 from core.services.display import PROBABILITY_STOPS, Cells, scale_bar_um
 
-FIGURE_HEIGHT_PX = 560
+_HEIGHT_PX = (260, 620)
+"""Lowest and highest picture."""
+_USUAL_WIDTH_PX = 600
+"""About what the case screen leaves for the picture; only its height is derived from it."""
 CONFIG: dict[str, object] = {
     "displaylogo": False,
     "scrollZoom": True,
@@ -56,13 +59,20 @@ def slide_figure(image_url: str, *, width: int, height: int, mpp_x: float | None
         sizing="stretch",
         layer="below",
     )
-    hidden = {"showgrid": False, "zeroline": False, "showticklabels": False, "constrain": "domain", "title": None}
-    figure.update_xaxes(range=[0, width], **hidden)
-    figure.update_yaxes(range=[height, 0], scaleanchor="x", scaleratio=1, **hidden)
+    hidden = {
+        "showgrid": False,
+        "zeroline": False,
+        "showticklabels": False,
+        "ticks": "",
+        "constrain": "domain",
+        "title": None,
+    }
+    figure.update_xaxes(range=[0, width], constraintoward="left", **hidden)
+    figure.update_yaxes(range=[height, 0], scaleanchor="x", scaleratio=1, constraintoward="top", **hidden)
     # A point without ink: a figure without any trace would have no axes to put the picture into.
     figure.add_scatter(x=[0, width], y=[0, height], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
     figure.update_layout(
-        height=FIGURE_HEIGHT_PX,
+        height=int(min(max(_USUAL_WIDTH_PX * height / width, _HEIGHT_PX[0]), _HEIGHT_PX[1])),
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

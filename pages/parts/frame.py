@@ -18,6 +18,8 @@ ICON = (
     '<circle cx="20" cy="16" r="9" fill="none" stroke="#d1704a" stroke-width="3.4"/></svg>'
 )
 """Two readers' fields that overlap. Drawn here, because the browser would fetch a Material icon from another host."""
+SIDEBAR_PX = 215
+"""Wide enough for its longest link, and no wider: the worklist needs the room."""
 DEMONSTRATION_BANNER = "Demonstration sign-in, not authenticated"
 
 

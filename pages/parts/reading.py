@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-from core.services.review import record_diagnosis, record_review, reveal_model
 
 from core.domain import ReadCategory, ReviewVerdict
 from core.server.identity import User
+from core.services.review import record_diagnosis, record_review, reveal_model
 from core.settings import Settings
 from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
 from pages.parts.actions import attempt

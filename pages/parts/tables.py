@@ -11,6 +11,7 @@ from enum import StrEnum
 import pandas as pd
 
 from core.domain import NOT_FOR_DIAGNOSIS, CaseStatus, FlagKind
+from core.server.identity import short_name
 from core.services.worklist import CaseRow
 from pages.parts.badges import CASES, CATEGORIES, FLAGS
 from pages.parts.frame import PHANTOM_SENTENCE
@@ -86,12 +87,17 @@ def worklist_frame(
             "Diagnosis": [_diagnosis(row) for row in rows],
             "Model result": [_model_result(row, shown=row.case_id in shown) for row in rows],
             "QC score": [row.qc_score for row in rows],
-            "Site": [row.site or "-" for row in rows],
             "Slides": [_slides(row) for row in rows],
+            "Site": [row.site or "-" for row in rows],
             "Assigned to": [row.assigned_to or "-" for row in rows],
             "Waiting since": [row.waiting_since for row in rows],
         }
     )
+
+
+def with_short_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with names as the banner allows them on the screen: it says for all that nobody checked them."""
+    return frame.assign(**{"Assigned to": [short_name(name) for name in frame["Assigned to"]]})
 
 
 def kinds_present(rows: Iterable[CaseRow]) -> list[FlagKind]:
@@ -162,6 +168,7 @@ def _model_result(row: CaseRow, *, shown: bool) -> str:
 
 
 def _slides(row: CaseRow) -> str:
-    notes = [f"{len(row.slides_failed)} failed"] * bool(row.slides_failed)
-    notes += [f"{row.slides_pending} waiting"] * bool(row.slides_pending)
-    return f"{row.slides} ({', '.join(notes)})" if notes else str(row.slides)
+    parts = [str(row.slides)]
+    parts += [f"{len(row.slides_failed)} failed"] * bool(row.slides_failed)
+    parts += [f"{row.slides_pending} waiting"] * bool(row.slides_pending)
+    return ", ".join(parts)

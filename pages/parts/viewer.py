@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.domain import Size
 from core.errors import NotFoundError
 from core.services.display import cells_of, positive_class
 from core.services.pictures import SlidePicture
@@ -19,13 +20,19 @@ DEFAULT_OPACITY = 0.4
 """The field's usual heatmap opacity: the tissue stays readable below."""
 
 
-def flag_markers(flags: Sequence[FlagRecord], *, slide_id: str) -> list[Marker]:
-    """Return the places of a slide's flags, numbered as in the case's list of flags."""
+def flag_markers(flags: Sequence[FlagRecord], *, slide_id: str, size: Size) -> list[Marker]:
+    """Return the places of a slide's flags, numbered as in the case's list of flags.
+
+    Args:
+        flags: Of the case, in the order of the list.
+        slide_id: Which slide.
+        size: Level-0 px of the slide: the middle of a tile that reaches beyond it is that of its part on the slide.
+    """
     return [
         Marker(
             number,
-            flag.x + (flag.width or 0) / 2,
-            flag.y + (flag.height or 0) / 2,
+            (flag.x + min(flag.x + (flag.width or 0), size.width)) / 2,
+            (flag.y + min(flag.y + (flag.height or 0), size.height)) / 2,
             f"{number}. {FLAGS[flag.kind].label}",
         )
         for number, flag in enumerate(flags, start=1)
@@ -60,7 +67,7 @@ def show_slide(
         cells = cells_of(picture.tiles, column=f"prob_{name}", width=size.width, height=size.height)
         add_heatmap(figure, cells, name=name, threshold=threshold, opacity=opacity)
     if revealed:
-        add_markers(figure, flag_markers(flags, slide_id=slide.slide_id))
+        add_markers(figure, flag_markers(flags, slide_id=slide.slide_id, size=size))
     # Without this, each redraw would throw away the reader's zoom.
     figure.update_layout(uirevision=f"{slide.slide_id}/{run.run_id}")
     st.plotly_chart(
@@ -90,14 +97,14 @@ def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str]) -> 
             classes,
             index=classes.index(chosen),
             key=f"class_{slide.slide_id}",
-            width=170,
+            width=130,
             disabled=not visible,
         )
         threshold = st.slider(
-            "Show tiles from", 0.0, 1.0, 0.0, 0.05, key=f"threshold_{slide.slide_id}", width=180, disabled=not visible
+            "Show tiles from", 0.0, 1.0, 0.0, 0.05, key=f"threshold_{slide.slide_id}", width=150, disabled=not visible
         )
         opacity = st.slider(
-            "Opacity", 0.1, 1.0, DEFAULT_OPACITY, 0.1, key=f"opacity_{slide.slide_id}", width=150, disabled=not visible
+            "Opacity", 0.1, 1.0, DEFAULT_OPACITY, 0.1, key=f"opacity_{slide.slide_id}", width=120, disabled=not visible
         )
     return name, threshold, opacity if visible else 0.0
 

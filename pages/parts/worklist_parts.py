@@ -5,48 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-from core.services.worklist import CaseRow
 
 from core.server.identity import User
+from core.services.worklist import CaseRow
 from pages.parts.badges import CASES, FLAGS, Look, plain
-
-_PALETTE = {
-    "red": "red",
-    "orange": "orange",
-    "yellow": "yellow",
-    "blue": "blue",
-    "green": "green",
-    "violet": "violet",
-    "gray": "gray",
-}
 
 
 def _badge_column(label: str, looks: Sequence[Look], *, width: int, tooltip: str) -> object:
     return st.column_config.MultiselectColumn(
         label,
         options=[look.label for look in looks],
-        color=[_PALETTE[look.colour] for look in looks],
+        color=[look.colour for look in looks],
         width=width,
         help=tooltip,
     )
 
 
 COLUMNS = {
-    "Slide": st.column_config.ImageColumn("Slide", width=70, help="Thumbnail of the case's first analysed slide"),
-    "Case": st.column_config.TextColumn("Case", width=110),
-    "Flags": _badge_column("Flags", list(FLAGS.values()), width=190, tooltip="Why the case deserves a second look"),
-    "Status": _badge_column("Status", list(CASES.values()), width=105, tooltip="Where the case stands in its review"),
-    "Diagnosis": st.column_config.TextColumn("Diagnosis", width=105, help="The latest recorded diagnosis"),
+    "Slide": st.column_config.ImageColumn(
+        "Slide", width=64, pinned=True, help="Thumbnail of the case's most suspicious slide"
+    ),
+    "Case": st.column_config.TextColumn("Case", width=105, pinned=True),
+    "Flags": _badge_column("Flags", list(FLAGS.values()), width=150, tooltip="Why the case deserves a second look"),
+    "Status": _badge_column("Status", list(CASES.values()), width=98, tooltip="Where the case stands in its review"),
+    "Diagnosis": st.column_config.TextColumn("Diagnosis", width=92, help="The diagnosis recorded last"),
     "Model result": st.column_config.TextColumn(
-        "Model result", width=150, help="Hidden until you have recorded a diagnosis or revealed it on the case"
+        "Model result", width=122, help="Hidden until you have recorded a diagnosis or revealed it on the case"
     ),
-    "QC score": st.column_config.ProgressColumn(
-        "QC score", width=95, min_value=0, max_value=1, format="%.2f", help="0 unusable to 1 good; the worst slide's"
+    "QC score": st.column_config.NumberColumn(
+        "QC score", width=74, format="%.2f", help="Quality of the case's worst slide: 0 unusable to 1 good"
     ),
-    "Site": st.column_config.TextColumn("Site", width=80),
-    "Slides": st.column_config.TextColumn("Slides", width=85),
-    "Assigned to": st.column_config.TextColumn("Assigned to", width=130),
-    "Waiting since": st.column_config.DatetimeColumn("Waiting since", width=120, format="YYYY-MM-DD HH:mm"),
+    "Slides": st.column_config.TextColumn("Slides", width=76, help="All slides, and how many of them failed or wait"),
+    "Site": st.column_config.TextColumn("Site", width=72),
+    "Assigned to": st.column_config.TextColumn("Assigned to", width=96),
+    "Waiting since": st.column_config.DatetimeColumn(
+        "Waiting since", width=104, format="YYYY-MM-DD", help="Day the case was added (UTC); empty once it is reviewed"
+    ),
 }
 
 

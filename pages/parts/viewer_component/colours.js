@@ -1,0 +1,42 @@
+// Colour maps for values in 0-1, and the categorical palette. All are safe for colour-blind readers: lightness alone
+// carries the order of the maps; the categories are those of Okabe and Ito (2008).
+
+const MAPS = {
+  red: ["#fff7ec", "#fc8d59", "#7f0000"],
+  viridis: ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"],
+  cividis: ["#00224e", "#2a3f6d", "#575d6d", "#7d7c78", "#a59c74", "#d2c060", "#fee838"],
+}
+
+export const MAP_NAMES = { red: "Red (suspicious)", viridis: "Viridis", cividis: "Cividis" }
+
+const CATEGORIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#7a5ba8", "#8c6d46"]
+
+export function category(index) {
+  return CATEGORIES[index % CATEGORIES.length]
+}
+
+function parse(hex) {
+  return [1, 3, 5].map(at => Number.parseInt(hex.slice(at, at + 2), 16))
+}
+
+const tables = new Map()
+
+/** 256 [r, g, b] entries, linear between the stops. */
+export function table(name) {
+  if (!tables.has(name)) {
+    const stops = (MAPS[name] ?? MAPS.red).map(parse)
+    tables.set(
+      name,
+      Array.from({ length: 256 }, (_, i) => {
+        const place = (i / 255) * (stops.length - 1)
+        const low = Math.min(Math.floor(place), stops.length - 2)
+        return stops[low].map((value, channel) => Math.round(value + (stops[low + 1][channel] - value) * (place - low)))
+      }),
+    )
+  }
+  return tables.get(name)
+}
+
+export function cssGradient(name) {
+  return `linear-gradient(to right, ${(MAPS[name] ?? MAPS.red).join(", ")})`
+}

@@ -1,0 +1,127 @@
+// The side panel: what lies on the slide, each with a switch and an opacity; flags and marks as lists.
+
+import { MAP_NAMES, category, cssGradient } from "./colours.js"
+import { h, icon } from "./dom.js"
+import { boundsOf, measure } from "./marks.js"
+
+const LAYERS = [
+  ["heat", "Model probability", "H"],
+  ["artefact", "Artefacts", "Q"],
+  ["tissue", "Tissue outline", ""],
+  ["flags", "Flagged places", ""],
+  ["marks", "Annotations", ""],
+]
+
+export class Panel {
+  /** @param act {set(name, value), go(rectangle), select(mark)} */
+  constructor(act) {
+    this.act = act
+    this.rows = new Map()
+    this.layersBox = h("section", { "aria-label": "Layers" }, h("h3", {}, "Layers"))
+    for (const [name, label, key] of LAYERS) this.layersBox.append(this.row(name, label, key))
+    this.flagsBox = h("section", { "aria-label": "Flagged places" })
+    this.marksBox = h("section", { "aria-label": "Annotations" })
+    this.element = h("aside", { class: "panel", "aria-label": "Layers and annotations" }, this.layersBox, this.flagsBox, this.marksBox)
+  }
+
+  row(name, label, key) {
+    const toggle = h("input", { type: "checkbox", role: "switch", class: "switch", "data-layer": name, onchange: event => this.act.set(`${name}.on`, event.target.checked) })
+    const opacity = h("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": `${label}: opacity`, "data-opacity": name, oninput: event => this.act.set(`${name}.opacity`, Number(event.target.value)) })
+    const detail = h("div", { class: "detail" })
+    const note = h("p", { class: "note", hidden: true })
+    const row = h("div", { class: "layer-row" }, h("label", { class: "head" }, toggle, h("span", {}, label), key && h("kbd", {}, key)), opacity, detail, note)
+    this.rows.set(name, { row, toggle, opacity, detail, note })
+    return row
+  }
+
+  /** Bring the rows in line with the settings and with what the slide has. */
+  update(settings, slide, state) {
+    for (const [name] of LAYERS) {
+      const { toggle, opacity, note, row } = this.rows.get(name)
+      const reason = state.missing[name] ?? null
+      toggle.checked = settings[name].on && reason === null
+      toggle.disabled = reason !== null
+      opacity.value = settings[name].opacity
+      opacity.disabled = toggle.disabled
+      opacity.style.setProperty("--fill", `${settings[name].opacity * 100}%`)
+      row.dataset.on = toggle.checked
+      note.hidden = reason === null
+      note.textContent = reason ?? ""
+    }
+    this.heatDetail(settings, slide, state)
+    this.artefactDetail(slide, settings)
+    this.flags(slide)
+    this.marks(slide, state)
+  }
+
+  heatDetail(settings, slide, state) {
+    const { detail } = this.rows.get("heat")
+    const heat = settings.heat
+    const key = JSON.stringify([slide.slide_id, state.classes, heat.class, heat.map, state.missing.heat])
+    if (detail.dataset.key !== key) {
+      detail.dataset.key = key
+      const choose = (label, name, options, value) =>
+        h("label", { class: "field" }, h("span", {}, label), h("select", { "data-field": name, onchange: event => this.act.set(name, event.target.value) }, options.map(([id, text]) => h("option", { value: id, selected: id === value }, text))))
+      detail.replaceChildren(
+        ...(state.classes.length
+          ? [
+              choose("Class", "heat.class", state.classes.map(name => [name, name]), heat.class),
+              choose("Colours", "heat.map", Object.entries(MAP_NAMES), heat.map),
+              h("label", { class: "field" }, h("span", {}, "Show from"), h("input", { type: "range", min: 0, max: 1, step: 0.01, "data-field": "heat.threshold", "aria-label": "Lowest probability shown", oninput: event => this.act.set("heat.threshold", Number(event.target.value)) }), h("output", {})),
+              h("div", { class: "colourbar", role: "img", "aria-label": "Colour bar from 0 to 1" }, h("i", { style: `background:${cssGradient(heat.map)}` }), h("b", { class: "cut" }), h("div", {}, h("span", {}, "0"), h("span", {}, "probability"), h("span", {}, "1"))),
+            ]
+          : []),
+      )
+    }
+    const slider = detail.querySelector("[data-field='heat.threshold']")
+    if (slider) {
+      slider.value = heat.threshold
+      slider.style.setProperty("--fill", `${heat.threshold * 100}%`)
+      detail.querySelector("output").textContent = heat.threshold.toFixed(2)
+      detail.querySelector(".cut").style.width = `${heat.threshold * 100}%`
+    }
+  }
+
+  artefactDetail(slide, settings) {
+    const { detail } = this.rows.get("artefact")
+    detail.hidden = !settings.artefact.on || !slide.artefacts?.length
+    if (detail.dataset.key === slide.slide_id) return
+    detail.dataset.key = slide.slide_id
+    detail.replaceChildren(h("ul", { class: "legend" }, (slide.artefacts ?? []).map(({ code, name }) => h("li", {}, h("i", { style: `background:${category(code - 1)}` }), name))))
+  }
+
+  flags(slide) {
+    const key = JSON.stringify(slide.flags)
+    if (this.flagsBox.dataset.key === key) return
+    this.flagsBox.dataset.key = key
+    this.flagsBox.hidden = !slide.flags.length
+    this.flagsBox.replaceChildren(
+      h("h3", {}, "Flagged places"),
+      h("ol", { class: "list" }, slide.flags.map(flag => h("li", {}, h("button", { class: "entry", onclick: () => this.act.go(flag) }, h("b", { class: "number" }, String(flag.number)), h("span", {}, h("strong", {}, flag.title), h("small", {}, flag.reason)))))),
+    )
+  }
+
+  marks(slide, state) {
+    const key = JSON.stringify([slide.marks, state.selected, state.mpp])
+    if (this.marksBox.dataset.key === key) return
+    this.marksBox.dataset.key = key
+    this.marksBox.replaceChildren(
+      h("h3", {}, "Annotations"),
+      slide.marks.length ? h("ul", { class: "list" }, slide.marks.map(mark => this.markEntry(mark, state))) : h("p", { class: "note" }, state.canMark ? "None yet. Choose a tool above the slide." : "None."),
+    )
+  }
+
+  markEntry(mark, state) {
+    const kind = { Point: "point", LineString: "line", Polygon: "polygon", MultiPolygon: "polygon" }[mark.geometry.type]
+    return h(
+      "li",
+      {},
+      h(
+        "button",
+        { class: "entry", "aria-pressed": String(mark.id === state.selected), onclick: () => { this.act.select(mark); this.act.go(boundsOf(mark.geometry)) } },
+        icon(mark.is_rectangle ? "rectangle" : kind),
+        h("span", {}, h("strong", {}, mark.label || "No label"), h("em", {}, measure(mark.geometry, state.mpp)), mark.note && h("small", {}, mark.note), h("small", { class: "by" }, `${mark.author}, ${mark.at}`)),
+      ),
+    )
+  }
+}
