@@ -78,5 +78,5 @@ def _region(name: str, mask: np.ndarray, *, mpp: float) -> TruthRegion:
     share = padded.reshape(rows, _TRUTH_STEP, columns, _TRUTH_STEP).mean(axis=(1, 3))
     # Thin things (dust, the ends of a tear) cover less than half a cell and would vanish at a plain majority.
     cells = share >= (0.5 if mask.sum() > 4000 else 0.25)
-    rings = outlines(cells, px_per_cell=_TRUTH_STEP * STEP_UM / mpp, smallest_cells=2)
-    return TruthRegion(name, rings, float(mask.sum()) * STEP_UM**2 / 1e6)
+    polygons = outlines(cells, px_per_cell=_TRUTH_STEP * STEP_UM / mpp, smallest_cells=2)
+    return TruthRegion(name, polygons, float(mask.sum()) * STEP_UM**2 / 1e6)

@@ -17,7 +17,7 @@ BLUR_UM = 5.0
 """Standard deviation of a blur of strength 1: about 20 um of depth out of focus with a 20x objective."""
 PALE_GAIN = 0.32
 """Share of the dye left in pale stain of strength 1."""
-PEN_WIDTH_UM = (230.0, 340.0)
+PEN_WIDTH_UM = (150.0, 230.0)
 """Width of a marker's stroke; real markers are wider, the slides here are smaller than real ones."""
 
 
@@ -52,6 +52,18 @@ def _place(plan: Plan, rng: np.random.Generator, margin_um: float) -> tuple[floa
     deep = np.argwhere(coarse >= min(margin_um, float(coarse.max())))
     row, column = deep[rng.integers(len(deep))] * 8
     return (float(column) + 0.5) * STEP_UM, (float(row) + 0.5) * STEP_UM
+
+
+def _firm_place(plan: Plan, rng: np.random.Generator, margin_um: float) -> tuple[float, float]:
+    """Return a place of the tissue without fat around it, as far as eight tries find one."""
+    places = [_place(plan, rng, margin_um) for _ in range(8)]
+    reach = int(150 / STEP_UM)
+
+    def fat_around(place: tuple[float, float]) -> float:
+        column, row = (int(value / STEP_UM) for value in place)
+        return float((plan.fat[max(row - reach, 0) : row + reach, max(column - reach, 0) : column + reach] > 0).mean())
+
+    return min(places, key=fat_around)
 
 
 def _extent_um(plan: Plan, artefact: Artefact) -> float:
@@ -108,7 +120,7 @@ def _pale(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Arte
 
 def _fold(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Artefact) -> NDArray[np.bool_]:
     length = _extent_um(plan, artefact)
-    s, t = _strip(plan, rng, *_place(plan, rng, length * 0.15), length_um=length, bend_um=length * 0.06)
+    s, t = _strip(plan, rng, *_firm_place(plan, rng, length * 0.12), length_um=length, bend_um=length * 0.06)
     width = rng.uniform(45, 80) * (1 + 0.25 * value_noise(rng, plan.shape, cell_px=60))
     taper = np.sqrt(np.clip(1 - s**2, 0, 1))
     depth = np.where(np.abs(s) < 1, width * taper - np.abs(t), -99).astype(np.float32)
@@ -137,7 +149,11 @@ def _pen(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Artef
     length = _extent_um(plan, artefact)
     width = rng.uniform(*PEN_WIDTH_UM) / 2
     x_um, y_um = _place(plan, rng, length * 0.05)
-    if rng.random() < 0.5:  # a ring around something, drawn in one go
+    if plan.lesions:  # marked as a pathologist would: a ring around the tumour
+        rows, columns = np.nonzero(plan.lesions[0])
+        x_um, y_um = float(columns.mean()) * STEP_UM, float(rows.mean()) * STEP_UM
+        length = 2 * (np.sqrt(len(rows) / np.pi) * STEP_UM * 1.3 + width)
+    if plan.lesions or rng.random() < 0.4:
         x, y = plan.axes_um()
         theta = np.arctan2(y - y_um, x - x_um)
         wobble = 1 + 0.10 * np.cos(2 * theta + rng.uniform(0, 6)) + 0.05 * np.cos(3 * theta + rng.uniform(0, 6))
@@ -150,7 +166,7 @@ def _pen(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Artef
     depth = (depth + 7 * value_noise(rng, plan.shape, cell_px=45, octaves=2)).astype(np.float32)
     streaks = 0.10 * np.sin(depth / 9 + 3 * grain_along) + 0.16 * value_noise(rng, plan.shape, cell_px=70, octaves=3)
     edge = 0.28 * np.exp(-((depth - 12) ** 2) / 160)  # ink gathers at the border of a stroke
-    amount = smoothstep(-7, 7, depth) * np.clip(0.8 + streaks + edge, 0.25, 1.5) * artefact.strength
+    amount = smoothstep(-7, 7, depth) * np.clip(0.8 + streaks + edge, 0.25, 1.5) * 0.8 * artefact.strength
     _add_density(overlay, plan, amount, ink_density(artefact.hue))
     return depth > 0
 
@@ -159,7 +175,7 @@ def ink_density(hue: float) -> tuple[float, float, float]:
     """Return the optical density of marker ink in red, green and blue; a negative hue is black."""
     if hue < 0:
         return (1.05, 1.05, 1.0)
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.86, 0.72)
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.80, 0.62)
     return tuple(float(min(-np.log10(max(value, 0.06)), 1.1)) for value in (red, green, blue))  # type: ignore[return-value]
 
 
@@ -186,23 +202,23 @@ def _bubble(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Ar
 def _dust(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Artefact) -> NDArray[np.bool_]:
     mask = np.zeros(plan.shape, np.bool_)
     reach = _extent_um(plan, artefact) / 2
-    centre = _place(plan, rng, 0)
+    centre = _place(plan, rng, 0.4 * reach)
     x, y = plan.axes_um()
     amount = np.zeros(plan.shape, np.float32)
-    for _ in range(int(18 * artefact.strength)):
-        px, py = (value + rng.normal(0, reach / 2) for value in centre)
-        size = float(np.clip(rng.lognormal(np.log(13), 0.6), 5, 60))
+    for _ in range(int(26 * artefact.strength)):
+        px, py = (value + rng.normal(0, 0.6 * reach) for value in centre)
+        size = float(np.clip(rng.lognormal(np.log(8), 0.55), 4, 32))
         rows = slice(max(int((py - 4 * size) / STEP_UM), 0), max(int((py + 4 * size) / STEP_UM), 0))
         columns = slice(max(int((px - 4 * size) / STEP_UM), 0), max(int((px + 4 * size) / STEP_UM), 0))
         dx, dy = x[:, columns] - px, y[rows] - py
         if dx.size == 0 or dy.size == 0:
             continue
-        turn, ratio = rng.uniform(0, np.pi), rng.uniform(1, 5)
+        turn, ratio = rng.uniform(0, np.pi), rng.uniform(1, 5) if rng.random() < 0.75 else rng.uniform(15, 40)
         along = (np.cos(turn) * dx + np.sin(turn) * dy) / ratio**0.5
         across = (-np.sin(turn) * dx + np.cos(turn) * dy + dx * dx / (8 * size)) * ratio**0.5
         rough = 0.35 * value_noise(rng, along.shape, cell_px=max(size / STEP_UM / 2, 3), octaves=2)
         depth = (1 - np.hypot(along, across) / size + rough).astype(np.float32)
-        amount[rows, columns] = np.maximum(amount[rows, columns], rng.uniform(0.5, 1.1) * smoothstep(0, 0.35, depth))
+        amount[rows, columns] = np.maximum(amount[rows, columns], rng.uniform(0.35, 0.95) * smoothstep(0, 0.6, depth))
         mask[rows, columns] |= depth > 0.1
     _add_density(overlay, plan, amount, (0.95, 1.0, 1.08))
     return mask

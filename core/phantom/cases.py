@@ -22,9 +22,9 @@ READER = "dr.first"
 """Pseudonym under which the seeded diagnoses are recorded."""
 
 SCANNERS = (
-    ScannerLook("Scanner A", violet=0.75),
-    ScannerLook("Scanner B", haematoxylin=1.08, eosin=1.12, violet=0.95, glass=(246, 244, 245)),
-    ScannerLook("Scanner C", haematoxylin=0.92, eosin=0.9, violet=0.85, glass=(240, 241, 243)),
+    ScannerLook("Scanner A", violet=0.85),
+    ScannerLook("Scanner B", haematoxylin=1.08, eosin=1.12, violet=1.0, glass=(246, 244, 245)),
+    ScannerLook("Scanner C", haematoxylin=0.92, eosin=0.9, violet=0.9, glass=(240, 241, 243)),
 )
 SITES = ("North", "Harbour", "Valley")
 """Each site scans with the scanner of the same position."""
@@ -79,9 +79,10 @@ class _Builder:
         tissue: TissueMix | None = None,
         stain: Stain = Stain.HE,
         write_mpp: bool = True,
+        next_section: bool = False,
     ) -> PhantomSpec:
-        """Return the next slide's spec."""
-        self._count += 1
+        """Return the next slide's spec; `next_section` keeps the tissue of the slide before."""
+        self._count += not next_section
         return PhantomSpec(
             seed=self._seed * 1000 + self._count,
             size_px=Size(width, height),
@@ -140,7 +141,7 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
         _case(
             "SR-0104",
             "Valley",
-            (make("Valley", tissue=TissueMix(fat=0.3, lobules_per_mm2=1.3, aggregates_per_mm2=0.6)),),
+            (make("Valley", tissue=TissueMix(fat=0.3, lobules_per_mm2=0.9, aggregates_per_mm2=0.6)),),
             (malignant, 2, "Suspicious small glands, favour invasive carcinoma."),
         ),
         # Too blurred to judge.
@@ -172,7 +173,12 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
                     lesions=(Lesion(1150, GrowthPattern.TUBULES, grade=1, density=0.62),),
                     artefacts=(Artefact(kind.PEN, extent=0.5, hue=0.36),),
                 ),
-                make("North", lesions=(Lesion(1150, GrowthPattern.TUBULES, grade=1, density=0.62),), stain=Stain.IHC),
+                make(
+                    "North",
+                    lesions=(Lesion(1150, GrowthPattern.TUBULES, grade=1, density=0.62),),
+                    stain=Stain.IHC,
+                    next_section=True,
+                ),
             ),
             (malignant, 4, "Tubular carcinoma, oestrogen receptor positive."),
         ),

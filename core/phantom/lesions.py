@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import binary_closing, label
+from scipy.ndimage import binary_closing, binary_fill_holes, label
 
 from core.phantom.nuclei import NucleusKind, nuclei_at
 from core.phantom.spec import GrowthPattern, Lesion
 from core.phantom.structures import blend, scatter
 from core.phantom.texture import FloatImage, smoothstep, value_noise
-from core.phantom.tissue_layout import STEP_UM, Plan
+from core.phantom.tissue_layout import STEP_UM, Plan, direction
 
 _KINDS = (NucleusKind.TUMOUR_1, NucleusKind.TUMOUR_2, NucleusKind.TUMOUR_3)
-_SPACING_UM = (9.0, 9.8, 10.8)
+_SPACING_UM = (10.6, 11.8, 13.2)
 
 
 def add_lesion(plan: Plan, rng: np.random.Generator, lesion: Lesion, *, x_um: float, y_um: float) -> None:
@@ -35,8 +35,9 @@ def add_lesion(plan: Plan, rng: np.random.Generator, lesion: Lesion, *, x_um: fl
     nest = np.minimum(nest, depth + 12)
     bed = smoothstep(-40, 30, depth)
     _clear_fat(plan, rng, window, depth)
-    blend(plan.haematoxylin, window, 0.12, bed * 0.8)
-    blend(plan.eosin, window, 0.30, bed * 0.6)
+    blend(plan.loose, window, -0.08, bed)
+    blend(plan.haematoxylin, window, 0.10, bed * 0.8)
+    blend(plan.eosin, window, 0.24, bed * 0.6)
     _paint_nests(plan, rng, window, nest, lumen)
     plan.lesions.append(_mask(plan, window, depth))
     _nuclei(plan, rng, lesion, window, nest, depth)
@@ -47,34 +48,41 @@ def _nests(rng: np.random.Generator, lesion: Lesion, shape: tuple[int, int]) -> 
     if lesion.pattern is GrowthPattern.CORDS:
         bands = -np.abs(value_noise(rng, shape, cell_px=24, octaves=2)) + 0.2 * value_noise(rng, shape, cell_px=60)
         return (bands - np.quantile(bands, 1 - lesion.density)) * np.float32(34), None
-    cell_px = 42 if lesion.pattern is GrowthPattern.SOLID else 26
+    cell_px = 42 if lesion.pattern is GrowthPattern.SOLID else 21
     lumps = value_noise(rng, shape, cell_px=cell_px, octaves=3)
     nest = (lumps - np.quantile(lumps, 1 - lesion.density)) * np.float32(cell_px * 0.75)
     if lesion.pattern is GrowthPattern.SOLID:
         return nest, None
-    high = np.quantile(lumps, 1 - 0.16 * lesion.density)
+    high = np.quantile(lumps, 1 - 0.08 * lesion.density)
     return nest, (lumps - high) * np.float32(cell_px * 0.75)
 
 
 def _clear_fat(plan: Plan, rng: np.random.Generator, window: tuple[slice, slice], depth: FloatImage) -> None:
     """Replace most adipose tissue inside the lesion; some vacuoles stay, as in invaded fat."""
-    survive = value_noise(rng, depth.shape, cell_px=45) > 1.0
-    filled = (depth > 0) & plan.fat[window] & ~survive
+    cell = plan.fat[window]
+    count = np.bincount(cell.ravel())
+    mean_depth = np.bincount(cell.ravel(), weights=depth.ravel()) / np.maximum(count, 1)
+    gone = mean_depth > rng.normal(0, 25, len(count))  # whole cells: a half vacuole would look cut
+    gone[0] = False
+    filled = gone[cell]
     plan.void[window] = np.where(filled, np.minimum(plan.void[window], -3), plan.void[window])
     plan.fibre[window] = np.where(filled, 1.0, plan.fibre[window])
-    plan.fat[window] &= ~filled
+    plan.fat[window] = np.where(filled, 0, cell)
+    droplets = value_noise(rng, depth.shape, cell_px=20) - 2.1  # what is left of the fat: single round vacuoles
+    left = np.where(filled & (depth > 0), droplets * 22, -99).astype(np.float32)
+    plan.void[window] = np.maximum(plan.void[window], left)
 
 
 def _paint_nests(
     plan: Plan, rng: np.random.Generator, window: tuple[slice, slice], nest: FloatImage, lumen: FloatImage | None
 ) -> None:
     inside = smoothstep(-1.5, 1.5, nest)
-    cytoplasm = np.float32(rng.uniform(0.24, 0.34)) + 0.04 * value_noise(rng, nest.shape, cell_px=30)
+    cytoplasm = np.float32(rng.uniform(0.07, 0.20)) + 0.04 * value_noise(rng, nest.shape, cell_px=30)
     blend(plan.fibre, window, 0.0, inside)
-    blend(plan.eosin, window, 0.24, inside)
+    blend(plan.eosin, window, 0.20, inside)
     blend(plan.haematoxylin, window, cytoplasm, inside)
     cracks = value_noise(rng, nest.shape, cell_px=20, octaves=2)
-    retraction = np.where(cracks > 0.6, 1.8 - np.abs(nest + 2.0), -5.0).astype(np.float32)  # shrinkage at the rim
+    retraction = np.where(cracks > 0.7, 1.5 - np.abs(nest + 2.0), -5.0).astype(np.float32)  # shrinkage at the rim
     plan.void[window] = np.where(plan.void[window] < 0, np.maximum(plan.void[window], retraction), plan.void[window])
     if lumen is not None:
         plan.void[window] = np.maximum(plan.void[window], lumen)
@@ -83,6 +91,7 @@ def _paint_nests(
 def _mask(plan: Plan, window: tuple[slice, slice], depth: FloatImage) -> np.ndarray:
     mask = np.zeros(plan.shape, np.bool_)
     region = binary_closing(depth > 0, iterations=4)
+    region = binary_fill_holes(region)
     labels, count = label(region)
     if count > 1:  # specks off the main mass belong to its fringe, not to the outline
         sizes = np.bincount(labels.ravel())
@@ -112,6 +121,8 @@ def _nuclei(
     column = np.clip((x / STEP_UM).astype(int) - left, 0, nest.shape[1] - 1)
     stroma = (nest[row, column] < -3) & (depth[row, column] > -30) & (plan.at(plan.void, x, y) < -1.5)
     immune = rng.random(len(x)) < 0.4
-    for chosen, kind in ((immune, NucleusKind.LYMPHOCYTE), (~immune, NucleusKind.FIBROBLAST)):
-        free = stroma & chosen
-        plan.nuclei.append(nuclei_at(x[free], y[free], kind, rng=rng))
+    spindle = stroma & ~immune
+    slope = direction(plan, plan.across, x[spindle], y[spindle])
+    turned = slope + np.pi / 2 + rng.normal(0, 0.3, len(slope))
+    plan.nuclei.append(nuclei_at(x[spindle], y[spindle], NucleusKind.FIBROBLAST, turned, rng=rng))
+    plan.nuclei.append(nuclei_at(x[stroma & immune], y[stroma & immune], NucleusKind.LYMPHOCYTE, rng=rng))

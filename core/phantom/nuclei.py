@@ -53,13 +53,13 @@ class _Form:
 # Sizes: lymphocyte about 6-7 um, ductal epithelium 8-10 um, tumour nuclei 1.5 to over 2 times a normal epithelial
 # nucleus with grade (Elston & Ellis, Histopathology 1991;19:403-410, pleomorphism score).
 _FORMS: Final = {
-    NucleusKind.LYMPHOCYTE: _Form(6.8, 1.12, 0.08, 0.04, 1.05, 0.28, 0.0, 0.0),
-    NucleusKind.FIBROBLAST: _Form(13.0, 3.4, 0.22, 0.10, 0.72, 0.18, 0.0, 0.0),
-    NucleusKind.EPITHELIUM: _Form(9.4, 1.45, 0.09, 0.05, 0.74, 0.22, 0.22, 0.15),
+    NucleusKind.LYMPHOCYTE: _Form(6.8, 1.12, 0.08, 0.04, 0.92, 0.28, 0.0, 0.0),
+    NucleusKind.FIBROBLAST: _Form(13.0, 3.4, 0.22, 0.10, 0.66, 0.18, 0.0, 0.0),
+    NucleusKind.EPITHELIUM: _Form(8.8, 1.4, 0.09, 0.03, 0.62, 0.20, 0.22, 0.15),
     NucleusKind.MYOEPITHELIUM: _Form(9.0, 2.6, 0.15, 0.08, 0.85, 0.18, 0.0, 0.0),
-    NucleusKind.TUMOUR_1: _Form(10.8, 1.3, 0.14, 0.08, 0.80, 0.24, 0.25, 0.3),
-    NucleusKind.TUMOUR_2: _Form(12.6, 1.35, 0.20, 0.12, 0.88, 0.28, 0.30, 0.5),
-    NucleusKind.TUMOUR_3: _Form(14.8, 1.4, 0.28, 0.17, 0.98, 0.32, 0.30, 0.7),
+    NucleusKind.TUMOUR_1: _Form(10.2, 1.3, 0.12, 0.035, 0.58, 0.20, 0.25, 0.3),
+    NucleusKind.TUMOUR_2: _Form(11.6, 1.35, 0.16, 0.05, 0.64, 0.22, 0.32, 0.45),
+    NucleusKind.TUMOUR_3: _Form(13.6, 1.4, 0.22, 0.075, 0.72, 0.26, 0.36, 0.6),
 }
 
 SPRITE_UNIT: Final = 96.0

@@ -9,8 +9,8 @@ from core.phantom.lesions import add_lesion
 from core.phantom.nuclei import NucleusKind, join, nuclei_at
 from core.phantom.spec import PhantomSpec
 from core.phantom.structures import add_aggregate, add_duct, add_lobule, add_vessel, outline_at
-from core.phantom.texture import FloatImage, value_noise
-from core.phantom.tissue_layout import STEP_UM, Plan, empty_plan
+from core.phantom.texture import value_noise
+from core.phantom.tissue_layout import STEP_UM, Plan, direction, empty_plan
 
 _TRIES = 400
 
@@ -30,7 +30,7 @@ class _Sites:
         for _ in range(_TRIES if not self._taken else 60):
             row, column = self._inside[self._rng.integers(len(self._inside))]
             x, y = (float(column) + 0.5) * STEP_UM, (float(row) + 0.5) * STEP_UM
-            if self._plan.tissue[row, column] < radius_um + 15 or (self._plan.fat[row, column] and not in_fat):
+            if self._plan.tissue[row, column] < radius_um + 15 or (self._plan.fat[row, column] > 0 and not in_fat):
                 continue
             if all(np.hypot(x - tx, y - ty) > radius_um + taken for tx, ty, taken in self._taken):
                 best = (x, y)
@@ -61,7 +61,8 @@ def make_plan(spec: PhantomSpec) -> Plan:
 
 def _add_benign(plan: Plan, sites: _Sites, rng: np.random.Generator, spec: PhantomSpec) -> None:
     mix, area = spec.tissue, plan.tissue_mm2
-    positive = rng.uniform(0.2, 0.5) if spec.stain is Stain.IHC else 0.0
+    # Drawn whatever the stain: an IHC slide of the same seed is the next section of the same tissue.
+    positive = rng.uniform(0.2, 0.5)
     for _ in range(rng.poisson(mix.lobules_per_mm2 * area)):
         radius = rng.uniform(90, 230)
         if (place := sites.find(radius + 10)) is not None:
@@ -86,7 +87,8 @@ def _add_benign(plan: Plan, sites: _Sites, rng: np.random.Generator, spec: Phant
     for _ in range(rng.poisson(mix.vessels_per_mm2 * area)):
         radius = float(np.clip(rng.lognormal(np.log(17), 0.5), 8, 90))
         if (place := sites.find(radius + 8, in_fat=True)) is not None:
-            red = rng.uniform(0.35, 0.6) if rng.random() < 0.55 and spec.stain is Stain.HE else 0.0
+            red = rng.uniform(0.35, 0.6) if rng.random() < 0.55 else 0.0
+            red = red if spec.stain is Stain.HE else 0.0
             add_vessel(plan, rng, outline_at(rng, *place, radius, wavy=0.05, stretch=1.7), red=red)
 
 
@@ -101,21 +103,13 @@ def _add_stromal_cells(plan: Plan, rng: np.random.Generator, *, cellularity: flo
     stroma = (void < -2) & (fibre > 0.8) & (rng.random(count) < np.clip(0.55 + 0.3 * crowding, 0.1, 1))
     immune = rng.random(count) < 0.12
     spindle = stroma & ~immune
-    slope = _direction(plan, plan.across, x[spindle], y[spindle])
+    slope = direction(plan, plan.across, x[spindle], y[spindle])
     turned = slope + np.pi / 2 + rng.normal(0, 0.22, int(spindle.sum()))
     plan.nuclei.append(nuclei_at(x[spindle], y[spindle], NucleusKind.FIBROBLAST, turned, rng=rng))
     plan.nuclei.append(nuclei_at(x[stroma & immune], y[stroma & immune], NucleusKind.LYMPHOCYTE, rng=rng))
     rims = (void < 0.5) & (fibre < 0.6) & (fibre > 0.2) & (rng.random(count) < 0.3)
-    slope = _direction(plan, plan.void, x[rims], y[rims])
+    slope = direction(plan, plan.void, x[rims], y[rims])
     plan.nuclei.append(nuclei_at(x[rims], y[rims], NucleusKind.FIBROBLAST, slope + np.pi / 2, rng=rng))
-
-
-def _direction(plan: Plan, values: FloatImage, x_um: FloatImage, y_um: FloatImage) -> FloatImage:
-    """Return the direction of steepest ascent of a map at points, in radians."""
-    reach = np.float32(2 * STEP_UM)
-    step_x = plan.at(values, x_um + reach, y_um) - plan.at(values, x_um - reach, y_um)
-    step_y = plan.at(values, x_um, y_um + reach) - plan.at(values, x_um, y_um - reach)
-    return np.arctan2(step_y, step_x)
 
 
 def drop_lost_nuclei(plan: Plan) -> None:

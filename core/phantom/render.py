@@ -22,7 +22,7 @@ STRIP_PX = 512
 _BLOCK_PX = 1024
 _MARGIN_PX = 96
 """Spare border of the nucleus canvas: more than half a nucleus at 0.2 um/px."""
-_COUNTERSTAIN = 0.62
+_COUNTERSTAIN = 0.7
 """Haematoxylin of an IHC slide relative to H&E."""
 
 
@@ -80,14 +80,10 @@ class _Renderer:
         extra = self._extra(frame)
         if float(void.min()) > 8 and extra is None:
             return np.broadcast_to(np.array(look.glass, np.uint8), (frame.height, frame.width, 3)).copy()
-        maps = {
-            name: upsample(getattr(plan, name), frame, scale=STEP_UM / self.spec.mpp)
-            for name in ("eosin", "haematoxylin", "third", "fibre", "loose", "along", "across")
-        }
-        dyes = self._dyes(frame, void, maps)
+        dyes = self._dyes(frame, void, self._maps(frame))
         fold = self._map(self.overlay.fold, frame)
         if fold is not None and float(fold.max()) > 0:
-            dyes = self._folded(frame, dyes, maps, fold, void)
+            dyes = self._folded(frame, dyes, fold)
         gain = self._map(self.overlay.gain, frame)
         if gain is not None:
             dyes = tuple(dye * gain for dye in dyes)  # type: ignore[assignment]
@@ -106,7 +102,7 @@ class _Renderer:
         streak, gap = _collagen(maps["along"], maps["across"])
         grain = _grain(frame)
         open_um = smoothstep(0.0, 0.16, gap - maps["loose"])
-        body = np.float32(0.34) + np.float32(1.30) * streak
+        body = np.float32(0.38) + np.float32(1.24) * streak
         ground = fibre * (body * (np.float32(0.10) + np.float32(0.90) * open_um) - 1) + 1
         ground *= 1 + np.float32(0.17) * grain
         solid = smoothstep(-0.9, 0.9, (np.float32(0.5) - streak) * 5 * fibre - void)
@@ -118,26 +114,25 @@ class _Renderer:
         third = maps["third"] * ground
         if self.spec.stain is Stain.IHC:
             dark = dark * np.float32(_COUNTERSTAIN)
-            third = third + marked * np.float32(0.95) + np.float32(0.10) * eosin
+            third = third + marked * np.float32(1.25) + np.float32(0.08) * eosin
             eosin = eosin * np.float32(0.16)
-            haematoxylin = haematoxylin * np.float32(0.55) + np.float32(0.10) * maps["eosin"] * ground
+            haematoxylin = haematoxylin * np.float32(0.5) + np.float32(0.07) * maps["eosin"] * ground
         haematoxylin = np.maximum(haematoxylin, np.float32(0.25) * haematoxylin + dark * solid)
         return haematoxylin * np.float32(look.haematoxylin), eosin * np.float32(look.eosin), third
 
     def _folded(
-        self,
-        frame: _Frame,
-        dyes: tuple[FloatImage, FloatImage, FloatImage],
-        maps: dict[str, FloatImage],
-        fold: FloatImage,
-        void: FloatImage,
+        self, frame: _Frame, dyes: tuple[FloatImage, FloatImage, FloatImage], fold: FloatImage
     ) -> tuple[FloatImage, FloatImage, FloatImage]:
-        """Lay a second piece of tissue over the first: other fibres, and the nuclei from beside the fold."""
+        """Lay a second layer over the first: the tissue from beside the fold, its fibres and nuclei with it."""
         shift = np.rint(self.shift_um / self.spec.mpp).astype(int)
         other = _Frame(frame.x + int(shift[0]), frame.y + int(shift[1]), frame.width, frame.height)
-        moved = {**maps, "along": maps["along"] + self.shift_um[0] * 3, "across": maps["across"] + self.shift_um[1]}
-        second = self._dyes(other, np.minimum(void, -1), moved)
+        void = upsample(self.plan.void, other, scale=STEP_UM / self.spec.mpp)
+        second = self._dyes(other, void, self._maps(other))
         return tuple(dye + fold * layer for dye, layer in zip(dyes, second, strict=True))  # type: ignore[return-value]
+
+    def _maps(self, frame: _Frame) -> dict[str, FloatImage]:
+        names = ("eosin", "haematoxylin", "third", "fibre", "loose", "along", "across")
+        return {name: upsample(getattr(self.plan, name), frame, scale=STEP_UM / self.spec.mpp) for name in names}
 
     def _nuclei(self, frame: _Frame) -> tuple[FloatImage, FloatImage]:
         """Return haematoxylin of unmarked nuclei and the amount of antibody stain of marked ones."""

@@ -102,12 +102,12 @@ def add_duct(
     inside = smoothstep(-1.5, 1.5, depth)
     collar = smoothstep(-2 * collar_um - 1, -0.3 * collar_um, depth)
     plan.void[window] = np.where(depth > -collar_um, np.minimum(plan.void[window], -3), plan.void[window])
-    blend(plan.loose, window, 0.02, collar)
+    blend(plan.loose, window, -0.1, collar)
     blend(plan.fibre, window, 1.0, collar)
     blend(plan.across, window, depth * 0.9, (collar * 0.85).astype(np.float32))
     blend(plan.fibre, window, 0.0, inside)
-    blend(plan.eosin, window, 0.27, inside)
-    blend(plan.haematoxylin, window, rng.uniform(0.20, 0.30), inside)
+    blend(plan.eosin, window, 0.22, inside)
+    blend(plan.haematoxylin, window, rng.uniform(0.13, 0.21), inside)
     plan.third[window] *= 1 - inside
     if layers >= 99:
         slits = value_noise(rng, depth.shape, cell_px=14, octaves=2)
@@ -175,10 +175,10 @@ def add_lobule(plan: Plan, rng: np.random.Generator, outline: Outline, *, positi
     window, depth = _window(plan, outline, 30)
     bed = smoothstep(-15, 15, depth)
     plan.void[window] = np.where(depth > 0, np.minimum(plan.void[window], -3), plan.void[window])
-    blend(plan.eosin, window, 0.22, bed)
-    blend(plan.haematoxylin, window, 0.11, bed)
+    blend(plan.eosin, window, 0.18, bed)
+    blend(plan.haematoxylin, window, 0.09, bed)
     blend(plan.fibre, window, 0.8, bed)
-    blend(plan.loose, window, 0.16, bed)
+    blend(plan.loose, window, 0.06, bed)
     placed: list[tuple[float, float, float]] = []
     x, y, space = _inside_points(rng, outline, spacing_um=34, depth_um=14)
     for index in rng.permutation(len(x)):
@@ -200,7 +200,7 @@ def add_aggregate(plan: Plan, rng: np.random.Generator, outline: Outline) -> Non
     """Paint a lymphocyte aggregate: small dark round nuclei, crowded in the middle, thinning outwards."""
     window, depth = _window(plan, outline, 40)
     bed = smoothstep(-0.3 * outline.radius_um, 0.5 * outline.radius_um, depth)
-    blend(plan.haematoxylin, window, 0.17, bed)
+    blend(plan.haematoxylin, window, 0.13, bed)
     blend(plan.eosin, window, 0.20, bed)
     blend(plan.fibre, window, 0.45, bed)
     blend(plan.loose, window, 0.05, bed)
@@ -217,11 +217,11 @@ def add_vessel(plan: Plan, rng: np.random.Generator, outline: Outline, *, red: f
     plan.void[window] = np.where(depth > -2, np.minimum(plan.void[window], -3), plan.void[window])
     blend(plan.across, window, depth, wall)
     blend(plan.loose, window, 0.0, wall)
-    blend(plan.eosin, window, 0.42, wall)
+    blend(plan.eosin, window, 0.34, wall)
     blend(plan.haematoxylin, window, 0.09, wall)
     lumen = depth - wall_um
+    clotted = value_noise(rng, depth.shape, cell_px=4, octaves=2)
     if red > 0:
-        clotted = value_noise(rng, depth.shape, cell_px=4, octaves=2)
         blend(plan.third, window, red, smoothstep(-1, 1, lumen))
         blend(plan.eosin, window, 0.0, smoothstep(-1, 1, lumen))
         blend(plan.fibre, window, 0.0, smoothstep(-1, 1, lumen))

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 FloatImage = NDArray[np.float32]
 
@@ -36,14 +37,16 @@ def value_noise(rng: np.random.Generator, shape: tuple[int, int], *, cell_px: fl
     total = np.zeros(shape, np.float32)
     power = 0.0
     for octave in range(octaves):
-        cell = max(cell_px / 2**octave, 1.0)
+        # White noise on a grid three times finer than the lumps, smoothed there: a plain coarse grid would show.
+        cell = max(cell_px / 2**octave / 3, 1.0)
         rows, columns = shape[0] / cell, shape[1] / cell
-        grid = rng.standard_normal((int(rows) + 6, int(columns) + 6)).astype(np.float32)
-        box = (2.0, 2.0, 2.0 + columns, 2.0 + rows)
+        grid = rng.standard_normal((int(rows) + 8, int(columns) + 8)).astype(np.float32)
+        grid = gaussian_filter(grid, 1.2, truncate=2.5) * np.float32(2 * np.sqrt(np.pi) * 1.2)
+        box = (3.0, 3.0, 3.0 + columns, 3.0 + rows)
         layer = Image.fromarray(grid).resize((shape[1], shape[0]), Image.Resampling.BICUBIC, box=box)
         total += np.asarray(layer) * np.float32(0.5**octave)
         power += 0.25**octave
-    return total / np.float32(0.72 * np.sqrt(power))  # 0.72: what bicubic interpolation leaves of the deviation
+    return total / np.float32(np.sqrt(power))
 
 
 def _spectral_noise(rng: np.random.Generator, *, along_px: float, across_px: float) -> FloatImage:
@@ -67,12 +70,14 @@ def fibre_atlas() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         average); gap is the distance from the next cleft between bundles (0 in its middle).
     """
     rng = np.random.default_rng(20010923)
-    bundle = _spectral_noise(rng, along_px=70, across_px=7)
-    fine = 0.75 * _spectral_noise(rng, along_px=26, across_px=1.6) + 0.5 * _spectral_noise(
+    bundle = _spectral_noise(rng, along_px=44, across_px=7)
+    fine = 0.75 * _spectral_noise(rng, along_px=17, across_px=1.7) + 0.5 * _spectral_noise(
         rng, along_px=8, across_px=1.0
     )
-    cleft = _spectral_noise(rng, along_px=48, across_px=5.5)
-    wave = 9.0 * _spectral_noise(rng, along_px=34, across_px=60) + 3.0 * _spectral_noise(rng, along_px=12, across_px=24)
+    cleft = _spectral_noise(rng, along_px=30, across_px=6)
+    wave = 10.0 * _spectral_noise(rng, along_px=26, across_px=44) + 3.0 * _spectral_noise(
+        rng, along_px=10, across_px=18
+    )
     rows = (np.arange(ATLAS_PX)[:, None] + np.rint(wave).astype(np.int32)) & (ATLAS_PX - 1)
     columns = np.broadcast_to(np.arange(ATLAS_PX)[None, :], rows.shape)
     streak = (0.55 * bundle + fine)[rows, columns]

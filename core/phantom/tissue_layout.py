@@ -35,12 +35,13 @@ class Plan:
     fibre: FloatImage
     """0-1: how much of the collagen texture shows; 0 in epithelium."""
     loose: FloatImage
-    """0-1: how wide the clefts between collagen bundles gape."""
+    """How wide the clefts between collagen bundles gape: 0.5 wide, -0.16 closed."""
     along: FloatImage
     """Coordinate along the collagen fibres in um."""
     across: FloatImage
     """Coordinate across the collagen fibres in um."""
-    fat: NDArray[np.bool_]
+    fat: NDArray[np.int32]
+    """Number of the adipocyte a pixel belongs to, 0 elsewhere."""
     lesions: list[NDArray[np.bool_]] = field(default_factory=list)
     """One mask a planted tumour, in the spec's order."""
     nuclei: list[Nuclei] = field(default_factory=list)
@@ -76,14 +77,14 @@ def empty_plan(spec: PhantomSpec) -> Plan:
         shape=shape,
         tissue=tissue,
         void=-tissue,
-        eosin=np.clip(0.37 + 0.05 * coarse_lumps, 0.2, 0.6).astype(np.float32),
-        haematoxylin=np.clip(0.06 + 0.02 * value_noise(rng, shape, cell_px=90, octaves=2), 0.02, 0.14),
+        eosin=np.clip(0.295 + 0.045 * coarse_lumps, 0.16, 0.5).astype(np.float32),
+        haematoxylin=np.clip(0.045 + 0.02 * value_noise(rng, shape, cell_px=90, octaves=2), 0.01, 0.12),
         third=np.zeros(shape, np.float32),
         fibre=np.ones(shape, np.float32),
-        loose=np.clip(0.10 + 0.13 * value_noise(rng, shape, cell_px=170, octaves=2), 0, 0.55),
+        loose=np.clip(-0.02 + 0.10 * value_noise(rng, shape, cell_px=170, octaves=2), -0.16, 0.5),
         along=along,
         across=across,
-        fat=np.zeros(shape, np.bool_),
+        fat=np.zeros(shape, np.int32),
     )
     _add_fat(plan, np.random.default_rng([spec.seed, 2]), mix=spec.tissue)
     return plan
@@ -125,7 +126,7 @@ def _fibre_coordinates(rng: np.random.Generator, shape: tuple[int, int]) -> tupl
     x = np.arange(shape[1], dtype=np.float32)[None, :] * STEP_UM
     y = np.arange(shape[0], dtype=np.float32)[:, None] * STEP_UM
     angle = rng.uniform(0, np.pi)
-    bend = 190 * value_noise(rng, shape, cell_px=420) + 34 * value_noise(rng, shape, cell_px=95)
+    bend = 170 * value_noise(rng, shape, cell_px=330) + 30 * value_noise(rng, shape, cell_px=80)
     shear = 150 * value_noise(rng, shape, cell_px=420) + 20 * value_noise(rng, shape, cell_px=95)
     along = np.cos(angle) * x + np.sin(angle) * y + shear
     across = -np.sin(angle) * x + np.cos(angle) * y + bend
@@ -145,8 +146,16 @@ def _add_fat(plan: Plan, rng: np.random.Generator, *, mix: TissueMix) -> None:
     is_fat = (field_map[row, column] + 0.15 * rng.standard_normal(len(row)) > limit)[index]
     rim_um = rng.uniform(1.0, 1.7)
     vacuole = np.minimum((second - nearest) / 2 * STEP_UM - rim_um, (0.66 * spacing_px - nearest) * STEP_UM)
-    plan.fat |= is_fat
+    plan.fat = np.where(is_fat, index + 1, 0).astype(np.int32)
     plan.void = np.where(is_fat, np.maximum(plan.void, vacuole), plan.void)
     plan.fibre = np.where(is_fat, np.float32(0.35), plan.fibre)
     plan.loose = np.where(is_fat, np.float32(0), plan.loose)
     plan.eosin = np.where(is_fat, plan.eosin * np.float32(0.85), plan.eosin)
+
+
+def direction(plan: Plan, values: FloatImage, x_um: FloatImage, y_um: FloatImage) -> FloatImage:
+    """Return the direction of steepest ascent of a map at points, in radians."""
+    reach = np.float32(2 * STEP_UM)
+    step_x = plan.at(values, x_um + reach, y_um) - plan.at(values, x_um - reach, y_um)
+    step_y = plan.at(values, x_um, y_um + reach) - plan.at(values, x_um, y_um - reach)
+    return np.arctan2(step_y, step_x)

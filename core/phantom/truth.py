@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
+from scipy.ndimage import binary_fill_holes, label
 
 Ring = tuple[tuple[float, float], ...]
 """Closed ring of level-0 x, y: the last point repeats the first."""
+Polygon = tuple[Ring, ...]
+"""Outer ring first, then the holes."""
 
 _NAMESPACE = uuid.UUID("6f1d4f0e-3b1c-5c52-9d0e-5ec04d4ead00")
 TUMOUR = "Tumor"
@@ -27,8 +29,8 @@ class TruthRegion:
 
     name: str
     """"Tumor", or "Artefact: " and the kind."""
-    rings: tuple[Ring, ...]
-    """Outer outlines in level-0 pixels, one a connected part."""
+    polygons: tuple[Polygon, ...]
+    """One a connected part, the largest first; level-0 pixels."""
     area_mm2: float
 
     @property
@@ -55,23 +57,33 @@ class PhantomTruth:
         return tuple(region for region in self.regions if not region.is_lesion)
 
 
-def outlines(mask: NDArray[np.bool_], *, px_per_cell: float, smallest_cells: int = 6) -> tuple[Ring, ...]:
-    """Return the outer outlines of a mask's connected parts.
+def outlines(mask: NDArray[np.bool_], *, px_per_cell: float, smallest_cells: int = 6) -> tuple[Polygon, ...]:
+    """Return the outlines of a mask's connected parts, with their holes.
 
     Args:
         mask: bool (H, W).
         px_per_cell: Level-0 pixels per mask pixel.
-        smallest_cells: Parts with fewer mask pixels are left out.
+        smallest_cells: Parts and holes with fewer mask pixels are left out.
 
     Returns:
-        Closed rings along the pixel edges, clockwise on the screen, in level-0 pixels; largest part first.
+        Polygons along the pixel edges, clockwise on the screen, in level-0 pixels.
     """
+
+    def ring(part: NDArray[np.bool_]) -> Ring:
+        return tuple((x * px_per_cell, y * px_per_cell) for x, y in _trace(np.pad(part, 1)))
+
+    polygons: list[Polygon] = []
+    for part in _parts(mask, smallest_cells):
+        filled = binary_fill_holes(part)
+        polygons.append((ring(part), *(ring(hole) for hole in _parts(filled & ~part, smallest_cells))))
+    return tuple(polygons)
+
+
+def _parts(mask: NDArray[np.bool_], smallest_cells: int) -> list[NDArray[np.bool_]]:
+    """Return the connected parts of a mask, the largest first."""
     labels, count = label(mask)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    found = [part for part in np.argsort(-sizes[1:]) + 1 if sizes[part] >= smallest_cells]
-    return tuple(
-        tuple((x * px_per_cell, y * px_per_cell) for x, y in _trace(np.pad(labels == part, 1))) for part in found
-    )
+    return [labels == part for part in np.argsort(-sizes[1:], kind="stable") + 1 if sizes[part] >= smallest_cells]
 
 
 def _trace(padded: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -112,7 +124,7 @@ def write_geojson(truth: PhantomTruth, path: Path) -> None:
         {
             "type": "Feature",
             "id": str(uuid.uuid5(_NAMESPACE, f"{truth.slide}/{number}/{part}")),
-            "geometry": {"type": "Polygon", "coordinates": [[list(point) for point in ring]]},
+            "geometry": {"type": "Polygon", "coordinates": [[list(point) for point in ring] for ring in polygon]},
             "properties": {
                 "objectType": "annotation",
                 "classification": {"name": region.name, "color": list(_COLOURS.get(region.name, _ARTEFACT_COLOUR))},
@@ -121,6 +133,6 @@ def write_geojson(truth: PhantomTruth, path: Path) -> None:
             },
         }
         for number, region in enumerate(truth.regions)
-        for part, ring in enumerate(region.rings)
+        for part, polygon in enumerate(region.polygons)
     ]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}, indent=1), encoding="utf-8")
