@@ -1,0 +1,148 @@
+"""What lies on a slide in the viewer: tile values as a compact grid, and the outline of the tissue.
+
+A grid is sent as numbers, not as a picture: the viewer colours it at any zoom, thresholds it at once, and tells the
+very value under the pointer.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.errors import NotFoundError
+from core.services.outline import rings_of
+from core.services.run_files import RunFolder
+from core.settings import Settings
+from core.slides.protocol import SlideReader
+from core.tissue import find_tissue
+
+SAME_EDGE_PX = 2
+"""Level-0 px within which the end of a tile and the start of the next count as one edge: rounding of positions."""
+NO_TILE = 65535
+"""Cell without a tile."""
+STEPS = 65534
+"""A probability of 1 in the transferred whole numbers; finer than any digit shown."""
+NO_ARTEFACT = 255
+ARTEFACT_COLUMN = "qc_artefact"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lattice:
+    """Cells between the edges of a slide's tiles."""
+
+    edges_x: NDArray[np.int64]
+    """Ascending level-0 px; column j lies between edge j and j + 1."""
+    edges_y: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    """(N, 2) first and past-last column of every tile."""
+    rows: NDArray[np.int64]
+
+    def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return (rows, columns): the mean of the tiles that cover each cell, NaN where none does."""
+        total, count = self._spread(np.asarray(values, np.float64)), self._spread(np.ones(len(values)))
+        covered = count > 0.5
+        return np.divide(total, count, out=np.full(total.shape, np.nan), where=covered)
+
+    def _spread(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of the weights of the tiles over each cell, by differences at the four corners of every tile."""
+        steps = np.zeros((len(self.edges_y), len(self.edges_x)))
+        for row, column, sign in ((0, 0, 1.0), (0, 1, -1.0), (1, 0, -1.0), (1, 1, 1.0)):
+            np.add.at(steps, (self.rows[:, row], self.columns[:, column]), sign * weights)
+        return steps.cumsum(axis=0).cumsum(axis=1)[:-1, :-1]
+
+
+def lattice_of(tiles: pd.DataFrame) -> Lattice:
+    """Return the cells of tiles with columns x, y, width, height in level-0 px; they may overlap or leave gaps."""
+    edges_x, columns = _axis(tiles["x"].to_numpy(np.int64), tiles["width"].to_numpy(np.int64))
+    edges_y, rows = _axis(tiles["y"].to_numpy(np.int64), tiles["height"].to_numpy(np.int64))
+    return Lattice(edges_x, edges_y, columns, rows)
+
+
+def _axis(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the edges along one axis and the half-open range of cells of every tile."""
+    positions = np.unique(np.concatenate([starts, starts + lengths]))
+    group = np.concatenate([[0], np.cumsum(np.diff(positions) > SAME_EDGE_PX)])
+    is_start = np.isin(positions, starts)
+    # Within a group the start of a tile is the edge: what is drawn begins exactly where the tile begins.
+    order = np.lexsort((positions, ~is_start, group))
+    first = np.concatenate([[True], np.diff(group[order]) > 0])
+    edges = positions[order][first]
+    index = dict(zip(positions.tolist(), group.tolist(), strict=True))
+    spans = [
+        (index[start], index[start + length]) for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
+    ]
+    return edges, np.array(spans, np.int64)
+
+
+def model_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
+    """Return the class probabilities of a run as a packed grid (see `pack`).
+
+    Raises:
+        NotFoundError: the run has no tile results.
+    """
+    tiles = _tiles(settings, slide_id, run_id)
+    classes = [name.removeprefix("prob_") for name in tiles if name.startswith("prob_")]
+    lattice = lattice_of(tiles)
+    planes = [_quantised(lattice.mean(tiles[f"prob_{name}"].to_numpy())) for name in classes]
+    return pack(lattice, {"classes": classes, "tiles": len(tiles)}, planes)
+
+
+def quality_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
+    """Return the artefact class of every tile of a run as a packed grid; the worse class where tiles overlap.
+
+    Raises:
+        NotFoundError: the run has no artefact map.
+    """
+    tiles = _tiles(settings, slide_id, run_id)
+    if ARTEFACT_COLUMN not in tiles:
+        raise NotFoundError("This run has no artefact map. Analyse the slide again to get one.")
+    lattice = lattice_of(tiles)
+    plane = np.full((len(lattice.edges_y) - 1, len(lattice.edges_x) - 1), NO_TILE, np.uint16)
+    codes = tiles[ARTEFACT_COLUMN].to_numpy(np.uint16)
+    for place in np.argsort(codes, kind="stable"):
+        (top, bottom), (left, right) = lattice.rows[place], lattice.columns[place]
+        plane[top:bottom, left:right] = codes[place]
+    return pack(lattice, {"tiles": len(tiles)}, [plane])
+
+
+def _quantised(values: NDArray[np.float64]) -> NDArray[np.uint16]:
+    known = np.isfinite(values)
+    return np.where(known, np.round(np.clip(np.where(known, values, 0), 0, 1) * STEPS), NO_TILE).astype(np.uint16)
+
+
+def pack(lattice: Lattice, facts: dict[str, object], planes: list[NDArray[np.uint16]]) -> bytes:
+    """Return gzip of: length of the header (uint32), the header as JSON, then the planes (uint16, row by row).
+
+    All numbers are little-endian. The header is padded with spaces to a multiple of 4 bytes and holds `edges_x` and
+    `edges_y` in level-0 px besides `facts`.
+    """
+    header = json.dumps({**facts, "edges_x": lattice.edges_x.tolist(), "edges_y": lattice.edges_y.tolist()}).encode()
+    header += b" " * (-len(header) % 4)
+    body = b"".join(plane.astype("<u2").tobytes() for plane in planes)
+    return gzip.compress(len(header).to_bytes(4, "little") + header + body, 5, mtime=0)
+
+
+def tissue_rings(reader: SlideReader, settings: Settings) -> list[list[list[float]]]:
+    """Return the outline of the tissue as closed rings of [x, y] in level-0 px.
+
+    Raises:
+        MissingMppError: the slide has no scale.
+    """
+    found = find_tissue(reader, settings.tissue)
+    return rings_of(found.mask, scale=found.downsample)
+
+
+def _tiles(settings: Settings, slide_id: str, run_id: str) -> pd.DataFrame:
+    if not _PLAIN_NAME.fullmatch(run_id):
+        raise NotFoundError(f"There is no run {run_id!r} of slide {slide_id}.")
+    tiles = RunFolder.of(settings, slide_id, run_id).read_tiles()
+    if tiles.empty:
+        raise NotFoundError(f"Run {run_id} of slide {slide_id} kept no tiles.")
+    return tiles

@@ -1,0 +1,71 @@
+"""The border of a mask as closed rings, for drawing it at any zoom."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Corner = tuple[int, int]
+
+
+def rings_of(mask: NDArray[np.bool_], *, scale: tuple[float, float]) -> list[list[list[float]]]:
+    """Return the borders of the True area, along the edges of pixels.
+
+    Args:
+        mask: (h, w) bool.
+        scale: What one mask pixel measures along x and y in the frame of the result.
+
+    Returns:
+        Closed rings of [x, y], first point repeated at the end; the True area lies to the right of the way, so outer
+        borders run clockwise on the screen and holes counter-clockwise. Points within straight runs are left out.
+    """
+    following = _steps(mask)
+    rings: list[list[list[float]]] = []
+    while following:
+        start = next(iter(following))
+        ring = _follow(following, start)
+        corners = _without_straight(ring)
+        rings.append([[x * scale[0], y * scale[1]] for x, y in (*corners, corners[0])])
+    return rings
+
+
+def _steps(mask: NDArray[np.bool_]) -> dict[Corner, list[Corner]]:
+    """Map every corner to the corners that border edges lead to from it."""
+    padded = np.pad(mask, 1)
+    following: dict[Corner, list[Corner]] = defaultdict(list)
+    here = padded[1:-1, 1:-1]
+    sides = (
+        (here & ~padded[:-2, 1:-1], (0, 0), (1, 0)),
+        (here & ~padded[1:-1, 2:], (1, 0), (1, 1)),
+        (here & ~padded[2:, 1:-1], (1, 1), (0, 1)),
+        (here & ~padded[1:-1, :-2], (0, 1), (0, 0)),
+    )
+    for border, (x0, y0), (x1, y1) in sides:
+        for y, x in np.argwhere(border).tolist():
+            following[(x + x0, y + y0)].append((x + x1, y + y1))
+    return following
+
+
+def _follow(following: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
+    """Take one ring out of the steps. Where two pixels touch at a corner the way turns right and keeps them apart."""
+    ring, corner, heading = [start], start, (0, 0)
+    while True:
+        choices = following[corner]
+        turn_right = (corner[0] - heading[1], corner[1] + heading[0])
+        target = turn_right if turn_right in choices else choices[0]
+        choices.remove(target)
+        if not choices:
+            del following[corner]
+        if target == start:
+            return ring
+        heading, corner = (target[0] - corner[0], target[1] - corner[1]), target
+        ring.append(corner)
+
+
+def _without_straight(ring: list[Corner]) -> list[Corner]:
+    points = np.array(ring)
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    bends = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    return [(int(x), int(y)) for x, y in points[bends]]
