@@ -52,5 +52,8 @@ show_sidebar(
         (ABOUT, ":material/info:"),
     ),
 )
-page.run()
+# The footer first, below the page's place: a page that stops early does not take it away.
+body = st.container()
 show_footer()
+with body:
+    page.run()

@@ -30,6 +30,17 @@ def attempt(action: Callable[[], object], *, done: str) -> bool:
     return True
 
 
+def attempt_aside(action: Callable[[], object], *, done: str) -> bool:
+    """Do as `attempt`, with a refusal shown at the side until it is closed: for parts that redraw themselves."""
+    try:
+        action()
+    except SecondReadError as err:
+        st.toast(str(err), icon=":material/error:", duration="infinite")
+        return False
+    st.session_state[_NOTICE] = done
+    return True
+
+
 def show_notice() -> None:
     """Show what the action before this run did."""
     notice = st.session_state.pop(_NOTICE, None)

@@ -10,7 +10,7 @@ from core.server.identity import User
 from core.services.jobs import cancel, list_jobs, retry, workers
 from core.settings import Settings
 from core.store.records import JobRecord
-from pages.parts.actions import attempt, show_notice
+from pages.parts.actions import attempt_aside, show_notice
 from pages.parts.badges import JOBS, in_words, plain, time_in_words
 
 POLL_S = 2.0
@@ -78,8 +78,8 @@ def _live_row(settings: Settings, job: JobRecord, *, user: User) -> None:
         elif user.can_operate:
             pressed = st.button("Cancel", key=f"cancel_{job.job_id}", icon=":material/cancel:")
             done = f"Job {job.job_id} is cancelled."
-            if pressed and attempt(lambda: cancel(settings, job.job_id, actor=user.actor), done=done):
-                st.rerun(scope="fragment")
+            if pressed and attempt_aside(lambda: cancel(settings, job.job_id, actor=user.actor), done=done):
+                st.rerun()
 
 
 def _stopped_row(settings: Settings, job: JobRecord, *, user: User) -> None:
@@ -91,8 +91,8 @@ def _stopped_row(settings: Settings, job: JobRecord, *, user: User) -> None:
         if user.can_operate:
             pressed = st.button("Retry", key=f"retry_{job.job_id}", icon=":material/replay:")
             done = f"Slide {job.slide_id} is queued again."
-            if pressed and attempt(lambda: retry(settings, job.job_id, actor=user.actor), done=done):
-                st.rerun(scope="fragment")
+            if pressed and attempt_aside(lambda: retry(settings, job.job_id, actor=user.actor), done=done):
+                st.rerun()
 
 
 def _rest(count: int) -> None:
