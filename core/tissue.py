@@ -16,7 +16,7 @@ from scipy import ndimage
 from core.domain import Mpp, Region, Size
 from core.errors import MissingMppError
 from core.ink import find_ink
-from core.optics import glass_colour, optical_density
+from core.optics import DEFAULT_GLASS, glass_colour, optical_density
 from core.settings import TissueSettings
 from core.slides.protocol import RgbImage, SlideReader
 
@@ -52,6 +52,8 @@ class TissueMask:
     """Area of the True pixels in mm2."""
     ink: NDArray[np.bool_] | None = None
     """(h, w), True on pen, never on tissue; None if ink was not looked for."""
+    glass: tuple[float, float, float] = DEFAULT_GLASS
+    """Colour of this slide's glass, R, G, B in 0-255."""
 
     def fraction(
         self, x: NDArray[np.number], y: NDArray[np.number], width: NDArray[np.number], height: NDArray[np.number]
@@ -117,9 +119,10 @@ def find_tissue(reader: SlideReader, settings: TissueSettings) -> TissueMask:
         )
     image, downsample = read_overview(reader, mpp=mpp, um_per_px=settings.mpp)
     um_per_px = float(np.sqrt(downsample[0] * mpp.x * downsample[1] * mpp.y))
-    tissue, ink = _segment(image, um_per_px=um_per_px, settings=settings)
+    glass = glass_colour(image)
+    tissue, ink = _segment(image, glass=glass, um_per_px=um_per_px, settings=settings)
     area_mm2 = mpp.area_mm2(float(tissue.sum()) * downsample[0] * downsample[1])
-    return TissueMask(mask=tissue, downsample=downsample, area_mm2=area_mm2, ink=ink)
+    return TissueMask(mask=tissue, downsample=downsample, area_mm2=area_mm2, ink=ink, glass=tuple(glass.tolist()))
 
 
 def read_overview(reader: SlideReader, *, mpp: Mpp, um_per_px: float) -> tuple[RgbImage, tuple[float, float]]:
@@ -151,14 +154,14 @@ def segment_tissue(rgb: RgbImage, *, um_per_px: float, settings: TissueSettings)
     Returns:
         (H, W), True on tissue; all False if there is none.
     """
-    return _segment(rgb, um_per_px=um_per_px, settings=settings)[0]
+    return _segment(rgb, glass=glass_colour(rgb), um_per_px=um_per_px, settings=settings)[0]
 
 
 def _segment(
-    rgb: RgbImage, *, um_per_px: float, settings: TissueSettings
+    rgb: RgbImage, *, glass: NDArray[np.float32], um_per_px: float, settings: TissueSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the masks of tissue and of ink."""
-    density = optical_density(rgb, glass=glass_colour(rgb))
+    density = optical_density(rgb, glass=glass)
     sigma_px = float(np.clip(SMOOTHING_UM / um_per_px, 0.7, 3.0))
     ink = find_ink(density, um_per_px=um_per_px)
     coloured = _coloured(density, sigma_px=sigma_px) & ~ink
