@@ -92,9 +92,11 @@ def run_worker(
     with open_log(settings) as database, writing(database):
         worker_id = queue.register_worker(database, pid=os.getpid(), host=socket.gethostname())
     with Pulse(settings, worker_id=worker_id, parent_pid=parent_pid) as pulse:
+        _refresh_due(settings)
         while not pulse.stopping:
-            job = _next_job(settings, worker_id)
-            _refresh_due(settings)
+            if _take_back(settings):
+                _refresh_due(settings)
+            job = _claim(settings, worker_id)
             if job is not None:
                 _carry_out(settings, job, worker_id=worker_id, pulse=pulse, analyse=work)
             elif once:
@@ -113,34 +115,42 @@ def _default_analyse() -> Analyse:
     return analyse_slide
 
 
-def _next_job(settings: Settings, worker_id: int) -> JobRecord | None:
-    """Take back what dead workers left behind, then claim the oldest queued job."""
+def _claim(settings: Settings, worker_id: int) -> JobRecord | None:
     with open_log(settings) as database:
-        if not queue.has_work(database):
+        if not queue.has_queued(database):
             return None
         with writing(database):
-            _take_back(settings, database)
             return queue.claim(database, worker_id=worker_id)
 
 
-def _take_back(settings: Settings, database: Database) -> None:
-    """Re-queue the jobs of dead workers; end those that were cancelled or begun too often."""
+def _take_back(settings: Settings) -> bool:
+    """Take back what dead workers left behind, and say whether there was anything."""
     silent_since = utc_now() - timedelta(seconds=settings.stale_after_s)
     host = socket.gethostname()
-    for job in queue.abandoned(database, silent_since=silent_since, host=host, alive=process_alive):
-        log.warning("The worker of job %d (slide %s, attempt %d) is gone.", job.job_id, job.slide_id, job.attempts)
-        if job.cancel_requested:
-            queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor="system")
-        elif job.attempts < queue.MAX_ATTEMPTS:
-            queue.requeue(database, job, because="Its worker died; it goes on where it stopped.", count_attempt=True)
-        else:
-            message = (
-                f"The worker died {job.attempts} times while analysing {job.slide_id}, perhaps for lack of memory. "
-                "Retry the job to try again."
-            )
-            run = _run_without_result(job, SlideStatus.FAILED, message)
-            results.save_run(database, run)
-            queue.finish(database, job, JobState.FAILED, message=message, actor="system")
+    with open_log(settings) as database:
+        if not queue.abandoned(database, silent_since=silent_since, host=host, alive=process_alive):
+            return False
+        with writing(database):
+            # Asked again under the lock: another worker may have been first.
+            for job in queue.abandoned(database, silent_since=silent_since, host=host, alive=process_alive):
+                _settle(database, job)
+    return True
+
+
+def _settle(database: Database, job: JobRecord) -> None:
+    """Re-queue the job of a dead worker, or end it if it was cancelled or begun too often."""
+    log.warning("The worker of job %d (slide %s, attempt %d) is gone.", job.job_id, job.slide_id, job.attempts)
+    if job.cancel_requested:
+        queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor="system")
+    elif job.attempts < queue.MAX_ATTEMPTS:
+        queue.requeue(database, job, because="Its worker died; it goes on where it stopped.", count_attempt=True)
+    else:
+        message = (
+            f"The worker died {job.attempts} times while analysing {job.slide_id}, perhaps for lack of memory. "
+            "Retry the job to try again."
+        )
+        results.save_run(database, _run_without_result(job, SlideStatus.FAILED, message))
+        queue.finish(database, job, JobState.FAILED, message=message, actor="system")
 
 
 def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pulse, analyse: Analyse) -> None:
@@ -202,7 +212,11 @@ def _refresh_due(settings: Settings) -> None:
     with open_log(settings) as database:
         due = results.cases_to_evaluate(database)
     for case_id in due:
-        refresh_flags(settings, case_id, actor="system")
+        try:
+            refresh_flags(settings, case_id, actor="system")
+        except Exception:
+            # Part of the job boundary: one case must not keep the queue from going on. It stays due.
+            log.exception("The flags of case %s could not be brought up to date.", case_id)
 
 
 def _throttled(settings: Settings, job_id: int, worker_id: int) -> Callable[[int, int], None]:

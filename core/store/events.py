@@ -41,6 +41,8 @@ class Action(StrEnum):
     DIAGNOSIS_RECORDED = "diagnosis.recorded"
     MODEL_REVEALED = "model.revealed"
     REVIEW_RECORDED = "review.recorded"
+    ANNOTATION_RECORDED = "annotation.recorded"
+    ANNOTATION_REMOVED = "annotation.removed"
 
 
 def case_entity(case_id: str) -> str:

@@ -51,9 +51,9 @@ def enqueue(database: Database, slide_id: str, *, model: str, actor: str) -> int
     return int(job_id)
 
 
-def has_work(database: Database) -> bool:
-    """Say whether any job is queued or running; a cheap look before the write lock is taken."""
-    query = "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') LIMIT 1"
+def has_queued(database: Database) -> bool:
+    """Say whether any job is queued; a cheap look before the write lock is taken."""
+    query = "SELECT 1 FROM jobs WHERE state = 'queued' LIMIT 1"
     return database.conn.execute(query).fetchone() is not None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
-LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
+_FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
+LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations")
 """Tables whose rows are never changed or deleted."""
 
 migrations = Migrations("second_read")
@@ -24,7 +25,19 @@ def first(database: Database) -> None:
     """Create all tables, their indices and the triggers that keep the log tables append-only."""
     for statement in (*_CATALOGUE, *_JOBS, *_RESULTS, *_READS, _EVENTS, *_INDICES):
         database.conn.execute(statement)
-    for table in LOG_TABLES:
+    _keep_append_only(database, _FIRST_LOG_TABLES)
+
+
+@migrations(name="0002_annotations")
+def annotations(database: Database) -> None:
+    """Create the table of marks on slides; a change or a removal is a new row that supersedes."""
+    for statement in _ANNOTATIONS:
+        database.conn.execute(statement)
+    _keep_append_only(database, ("annotations",))
+
+
+def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:
+    for table in tables:
         for change in ("UPDATE", "DELETE"):
             database.conn.execute(
                 f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} BEGIN "
@@ -209,4 +222,21 @@ _INDICES = (
     "CREATE INDEX reviews_case ON reviews(case_id, review_id)",
     "CREATE INDEX events_entity ON events(entity, action)",
     "CREATE INDEX events_actor ON events(actor, action)",
+)
+
+_ANNOTATIONS = (
+    """CREATE TABLE annotations (
+        revision INTEGER PRIMARY KEY AUTOINCREMENT,
+        annotation_id TEXT NOT NULL,
+        slide_id TEXT NOT NULL REFERENCES slides(slide_id),
+        shape TEXT NOT NULL CHECK (shape IN ('rectangle', 'polygon', 'point', 'line')),
+        geometry TEXT NOT NULL,
+        label TEXT NOT NULL,
+        note TEXT NOT NULL,
+        removed INTEGER NOT NULL CHECK (removed IN (0, 1)),
+        author TEXT NOT NULL,
+        supersedes INTEGER UNIQUE REFERENCES annotations(revision),
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX annotations_slide ON annotations(slide_id, annotation_id, revision)",
 )

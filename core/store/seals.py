@@ -22,6 +22,7 @@ class Sealed(StrEnum):
     REVIEW = "review"
     RUN = "run"
     EVALUATION = "evaluation"
+    ANNOTATION = "annotation"
 
 
 # Columns are named: one that a later migration adds must not change the digest of rows sealed before it.
@@ -51,6 +52,10 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "SELECT flag_id, evaluation_id, kind, direction, reason, score, slide_id, x, y, width, height, rule_version, "
         "model, weights_sha256, created_at FROM flags WHERE evaluation_id = ? ORDER BY flag_id",
     ),
+    Sealed.ANNOTATION: (
+        "SELECT revision, annotation_id, slide_id, shape, geometry, label, note, removed, author, supersedes, created_at "
+        "FROM annotations WHERE revision = ?",
+    ),
 }
 
 _COUNTS: Mapping[Sealed, str] = {
@@ -58,6 +63,7 @@ _COUNTS: Mapping[Sealed, str] = {
     Sealed.REVIEW: "SELECT count(*) FROM reviews",
     Sealed.RUN: "SELECT count(*) FROM runs",
     Sealed.EVALUATION: "SELECT count(*) FROM evaluations",
+    Sealed.ANNOTATION: "SELECT count(*) FROM annotations",
 }
 
 

@@ -23,6 +23,7 @@ _SEALED_TABLES = {
     Sealed.REVIEW: "reviews",
     Sealed.RUN: "runs",
     Sealed.EVALUATION: "evaluations",
+    Sealed.ANNOTATION: "annotations",
 }
 
 
