@@ -29,7 +29,7 @@ def first(database: Database) -> None:
 
 
 @migrations(name="0002_annotations")
-def annotations(database: Database) -> None:
+def second(database: Database) -> None:
     """Create the table of marks on slides; a change or a removal is a new row that supersedes."""
     for statement in _ANNOTATIONS:
         database.conn.execute(statement)

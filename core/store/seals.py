@@ -53,8 +53,8 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "model, weights_sha256, created_at FROM flags WHERE evaluation_id = ? ORDER BY flag_id",
     ),
     Sealed.ANNOTATION: (
-        "SELECT revision, annotation_id, slide_id, shape, geometry, label, note, removed, author, supersedes, created_at "
-        "FROM annotations WHERE revision = ?",
+        "SELECT revision, annotation_id, slide_id, shape, geometry, label, note, removed, author, supersedes, "
+        "created_at FROM annotations WHERE revision = ?",
     ),
 }
 

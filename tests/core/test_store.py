@@ -17,9 +17,11 @@ from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 from core.domain import FlagKind, MppSource, ReadCategory, ReviewVerdict, SlideStatus, Stain
 from core.errors import InputError, InvalidMppError, NotFoundError, StorageError
 from core.services import catalogue, review
+from core.services.annotations import save_annotation
 from core.services.catalogue import SlideRequest
 from core.settings import Settings
 from core.store import results
+from core.store.annotations import Shape
 from core.store.connection import open_log, reading, writing
 from core.store.events import append_event
 from core.store.migrations import LOG_TABLES, SCHEMA_VERSION
@@ -34,6 +36,17 @@ def fill(settings: Settings) -> str:
     review.record_diagnosis(settings, "C1", category=ReadCategory.BENIGN, actor="ann")
     set_flags(settings, "C1", flag_of_kind(FlagKind.MODEL_HIGHER, slide_id=slide_id))
     review.record_review(settings, "C1", verdict=ReviewVerdict.DISAGREE, note="no", actor="ann")
+    point = {"type": "Point", "coordinates": [1.5, 2]}
+    save_annotation(
+        settings,
+        slide_id,
+        annotation_id="0b6f6f0e-6e3c-4c57-9a55-0f3f1c1f0001",
+        shape=Shape.POINT,
+        geometry=point,
+        label="x",
+        note="",
+        actor="ann",
+    )
     return slide_id
 
 
