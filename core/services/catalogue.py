@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlite_utils import Database
-
 from core.domain import Mpp, MppSource, Stain, slide_id_from_path
 from core.errors import InputError, StorageError
 from core.settings import Settings
 from core.store import cases, results
-from core.store.connection import open_log, reading, writing
+from core.store.connection import Log, open_log, reading, writing
 from core.store.records import RunRecord, SlideRecord, VerifyResult
 from core.store.values import utc_now
 from core.store.verification import verify
@@ -184,7 +182,7 @@ def _check(request: SlideRequest) -> None:
         Mpp(request.mpp, request.mpp, MppSource.USER)
 
 
-def _add(database: Database, request: SlideRequest, warnings: list[str], *, actor: str) -> tuple[str, bool]:
+def _add(database: Log, request: SlideRequest, warnings: list[str], *, actor: str) -> tuple[str, bool]:
     path = request.path.resolve()
     known = cases.slide_at(database, str(path))
     if known is not None:
@@ -209,9 +207,7 @@ def _add(database: Database, request: SlideRequest, warnings: list[str], *, acto
     return slide_id, True
 
 
-def _take_over(
-    database: Database, known: SlideRecord, request: SlideRequest, warnings: list[str], *, actor: str
-) -> None:
+def _take_over(database: Log, known: SlideRecord, request: SlideRequest, warnings: list[str], *, actor: str) -> None:
     """Take over what a request states anew about a known slide; what it leaves open stays."""
     stated: dict[str, tuple[str | float | None, str | float | None]] = {
         "mpp_override": (known.mpp_override, request.mpp),
@@ -228,7 +224,7 @@ def _take_over(
         )
 
 
-def _free_id(database: Database, stem: str) -> str:
+def _free_id(database: Log, stem: str) -> str:
     slide_id, number = stem, 1
     while cases.slide_exists(database, slide_id):
         number += 1

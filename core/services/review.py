@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database
-
 from core.domain import ReadCategory, ReviewVerdict
 from core.errors import ConflictError, InputError
 from core.services.flagging import refresh_flags
 from core.settings import Settings
 from core.store import cases, events, reviews
-from core.store.connection import open_log, reading, writing
+from core.store.connection import Log, open_log, reading, writing
 from core.store.records import DiagnosisRecord, EventRecord, ReadStage
 
 CONFIDENCE = range(1, 6)
@@ -122,7 +120,7 @@ def assign(settings: Settings, case_id: str, *, assignee: str | None, actor: str
         cases.assign_case(database, case_id, assignee=(assignee or "").strip() or None, actor=actor)
 
 
-def _analysed(database: Database, case_id: str) -> bool:
+def _analysed(database: Log, case_id: str) -> bool:
     return any(slide.status is not None for slide in cases.slides_of_case(database, case_id))
 
 

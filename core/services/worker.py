@@ -15,8 +15,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
-from sqlite_utils import Database
-
 from core.domain import JobState, SlideStatus
 from core.errors import (
     CancelledError,
@@ -32,7 +30,7 @@ from core.services.supervisor import supervise
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store import results
-from core.store.connection import open_log, writing
+from core.store.connection import Log, open_log, writing
 from core.store.records import JobRecord, RunResult
 from core.store.values import utc_now
 
@@ -137,7 +135,7 @@ def _take_back(settings: Settings) -> bool:
     return True
 
 
-def _settle(database: Database, job: JobRecord) -> None:
+def _settle(database: Log, job: JobRecord) -> None:
     """Re-queue the job of a dead worker, or end it if it was cancelled or begun too often."""
     log.warning("The worker of job %d (slide %s, attempt %d) is gone.", job.job_id, job.slide_id, job.attempts)
     if job.cancel_requested:

@@ -15,6 +15,9 @@ from core.errors import StorageError
 from core.settings import Settings
 from core.store.migrations import SCHEMA_VERSION, migrate
 
+Log = Database
+"""An open log. Services name it by this, so that only the store knows the library."""
+
 BUSY_TIMEOUT_S = 10.0
 """How long a call waits for another process's write before it gives up."""
 

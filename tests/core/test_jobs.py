@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from store_kit import NOW, PROJECT, add_slide, run_of
+from store_kit import PROJECT, add_slide, run_of
 
 from core.domain import JobState, SlideStatus
 from core.errors import (
@@ -230,7 +230,7 @@ def test_a_worker_that_lost_its_job_writes_nothing(fast: Settings, looks_up: int
 
     def taken_over() -> None:
         with open_log(fast) as database, writing(database):
-            database.conn.execute("UPDATE jobs SET heartbeat_at = ?", (time_text(NOW.replace(year=2000)),))
+            database.conn.execute("UPDATE workers SET pid = ?", (DEAD_PID,))
         run_worker(fast, once=True, analyse=FakeAnalyse(lambda slide: run_of(slide, score=0.7)))
 
     late = FakeAnalyse(lambda slide: run_of(slide, score=0.1), during=taken_over, looks_up=looks_up)
@@ -258,10 +258,8 @@ def test_processes_that_queue_and_claim_together_never_double(fast: Settings) ->
         "run_worker(settings, once=True, analyse=analyse)\n"
     )
     command = [sys.executable, "-c", script, str(fast.home), *slides]
-    start = time.monotonic()
     workers = [subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     worked = [worker.communicate(timeout=60)[0].split() for worker in workers]
-    assert time.monotonic() - start < 60
     assert [worker.returncode for worker in workers] == [0, 0, 0]
     # A slide may be queued anew by a process that came when its first job had ended, never twice at the same time.
     done = [slide for part in worked for slide in part]
