@@ -73,6 +73,28 @@ def save_annotation(
         return known if known is not None and _same(known, mark) else _insert(database, slide_id, mark, actor=actor)
 
 
+def save_drawn(settings: Settings, slide_id: str, drawn: Mapping[str, Any], *, actor: str) -> AnnotationRecord:
+    """Record a mark as the viewer sends it: id, geometry, is_rectangle, label, note.
+
+    Raises:
+        NotFoundError: there is no such slide.
+        InputError: something in it cannot be used.
+    """
+    geometry = cast("Mapping[str, Any]", drawn.get("geometry") or {})
+    shapes = {"Point": Shape.POINT, "LineString": Shape.LINE}
+    shape = Shape.RECTANGLE if drawn.get("is_rectangle") else shapes.get(str(geometry.get("type")), Shape.POLYGON)
+    return save_annotation(
+        settings,
+        slide_id,
+        annotation_id=str(drawn.get("id", "")),
+        shape=shape,
+        geometry={"type": geometry.get("type"), "coordinates": geometry.get("coordinates")},
+        label=str(drawn.get("label", "")),
+        note=str(drawn.get("note", "")),
+        actor=actor,
+    )
+
+
 def remove_annotation(settings: Settings, slide_id: str, *, annotation_id: str, actor: str) -> None:
     """Take a mark away; the log keeps it and who removed it. A mark that is gone already is left so.
 

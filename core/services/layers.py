@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.errors import NotFoundError
+from core.qc import Artefact
 from core.services.outline import rings_of
 from core.services.run_files import RunFolder
 from core.settings import Settings
@@ -28,7 +30,6 @@ NO_TILE = 65535
 """Cell without a tile."""
 STEPS = 65534
 """A probability of 1 in the transferred whole numbers; finer than any digit shown."""
-NO_ARTEFACT = 255
 ARTEFACT_COLUMN = "qc_artefact"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -79,6 +80,20 @@ def _axis(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArra
         (index[start], index[start + length]) for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
     ]
     return edges, np.array(spans, np.int64)
+
+
+def artefact_names() -> tuple[tuple[int, str], ...]:
+    """Return code and name of every artefact class, in the order of their codes."""
+    return tuple((kind.value, kind.name.replace("_", " ").capitalize()) for kind in Artefact if kind != Artefact.NONE)
+
+
+def class_names(settings: Settings, slide_id: str, run_id: str) -> tuple[str, ...]:
+    """Return the classes of a run's tile values, without reading the values; none if the run left no tiles."""
+    path = RunFolder.of(settings, slide_id, run_id).path / "tiles.parquet"
+    if not path.is_file():
+        return ()
+    names = pq.read_schema(path).names
+    return tuple(name.removeprefix("prob_") for name in names if name.startswith("prob_"))
 
 
 def model_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:

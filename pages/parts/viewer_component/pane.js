@@ -286,8 +286,20 @@ export class Pane {
       if (element.width !== width || element.height !== height) [element.width, element.height] = [width, height]
       const context = element.getContext("2d")
       context.clearRect(0, 0, width, height)
+      context.save()
+      this.clipToSlide(context, frame)
       draw?.(context, frame)
+      context.restore()
     }
+  }
+
+  /** Edge tiles reach beyond the slide; their colour does not. */
+  clipToSlide(context, { a, b, c, d, e, f }) {
+    const { width, height } = this.info
+    context.beginPath()
+    for (const [x, y] of [[0, 0], [width, 0], [width, height], [0, height]]) context.lineTo(a * x + c * y + e, b * x + d * y + f)
+    context.closePath()
+    context.clip()
   }
 
   viewChanged() {

@@ -496,7 +496,7 @@ class Viewer {
       const hit = this.settings.marks.on ? markAt(pane, this.marksOf(pane), at) : null
       if (hit) this.select(hit)
       else if (this.selected) this.stop()
-      this.outbox.post("click", { slide_id: pane.slide.slide_id, x: at[0], y: at[1] })
+      if (this.data.reports_clicks) this.outbox.post("click", { slide_id: pane.slide.slide_id, x: at[0], y: at[1] })
       return
     }
     if (this.tool === "polygon" || this.tool === "point") {
