@@ -16,9 +16,12 @@ GLASS_MAX_ROUGHNESS = 3.5
 """Standard deviation of grey over 3 x 3 px that glass stays below; tissue at an overview's scale lies above."""
 GLASS_MAX_TINT = 0.05
 """Colour (optical-density difference between channels) that any glass may have."""
-TINTED_GLASS_MAX = 0.13
-"""Colour of glass under a wrong white balance, believed only where it fills `TINTED_GLASS_SHARE` of the image."""
+TINTED_GLASS_MAX = 0.35
+"""Colour of glass under a wrong white balance or decoding, believed only where it is flat and frames the image."""
+TINTED_GLASS_MAX_ROUGHNESS = 2.0
 TINTED_GLASS_SHARE = 0.25
+TINTED_GLASS_FRAME_SHARE = 0.4
+"""Shares of the image and of its outermost pixels that tinted glass must fill: pale tissue rarely does either."""
 GLASS_MIN_SHARE = 0.01
 """Share of an image that must look like glass before its colour is used."""
 
@@ -43,17 +46,18 @@ def glass_colour(rgb: RgbImage) -> NDArray[np.float32]:
     grey = rgb.mean(axis=-1, dtype=np.float32)
     mean = ndimage.uniform_filter(grey, 3)
     variance = ndimage.uniform_filter(grey * grey, 3) - mean * mean
-    candidates = (variance < GLASS_MAX_ROUGHNESS**2) & (grey > GLASS_MIN_LEVEL)
     padding = (rgb.min(-1) >= 254) | (rgb.max(-1) <= 1)
-    tint = _tint(rgb)
-    neutral = candidates & (tint < GLASS_MAX_TINT)
-    tinted = candidates & (tint < TINTED_GLASS_MAX)
+    bright, tint = grey > GLASS_MIN_LEVEL, _tint(rgb)
+    neutral = bright & (tint < GLASS_MAX_TINT) & (variance < GLASS_MAX_ROUGHNESS**2)
     shown = max(1, int((~padding).sum()))
-    for pixels, share in ((neutral & ~padding, GLASS_MIN_SHARE), (tinted & ~padding, TINTED_GLASS_SHARE)):
-        if pixels.sum() > share * shown:
-            return _brightest_mode(rgb[pixels], grey[pixels])
+    if (neutral & ~padding).sum() > GLASS_MIN_SHARE * shown:
+        return _brightest_mode(rgb[neutral & ~padding], grey[neutral & ~padding])
     if (neutral & padding).sum() > GLASS_MIN_SHARE * grey.size:
         return np.full(3, 255, np.float32)
+    tinted = bright & ~padding & (tint < TINTED_GLASS_MAX) & (variance < TINTED_GLASS_MAX_ROUGHNESS**2)
+    frame = np.concatenate([tinted[0], tinted[-1], tinted[:, 0], tinted[:, -1]])
+    if tinted.sum() > TINTED_GLASS_SHARE * shown and frame.mean() > TINTED_GLASS_FRAME_SHARE:
+        return _brightest_mode(rgb[tinted], grey[tinted])
     return np.array(DEFAULT_GLASS, np.float32)
 
 
