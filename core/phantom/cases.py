@@ -1,8 +1,8 @@
-"""Cohorts of phantom cases: the demonstration's story, and arbitrary seeded cohorts for evaluation."""
+"""Cases of phantom slides with a first reader's diagnosis; the demonstration's ten of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class DemoCase:
         return any(slide.spec is not None and bool(slide.spec.lesions) for slide in self.slides)
 
 
-class _Builder:
+class SpecBuilder:
     """Numbers the slides of a cohort and derives their seeds."""
 
     def __init__(self, seed: int) -> None:
@@ -90,17 +90,28 @@ class _Builder:
             lesions=lesions,
             artefacts=artefacts,
             tissue=tissue or TissueMix(),
-            scanner=SCANNERS[SITES.index(site)],
+            scanner=self._look(site),
             write_mpp=write_mpp,
         )
 
+    def _look(self, site: str) -> ScannerLook:
+        """Return the site's scanner with the day's staining."""
+        rng = np.random.default_rng([self._seed, self._count, 11])
+        look = SCANNERS[SITES.index(site)]
+        return replace(
+            look,
+            haematoxylin=look.haematoxylin * float(rng.uniform(0.88, 1.14)),
+            eosin=look.eosin * float(rng.uniform(0.86, 1.2)),
+        )
 
-def _case(
+
+def make_case(
     case_id: str,
     site: str,
     specs: tuple[PhantomSpec | None, ...],
     diagnosis: tuple[ReadCategory, int, str] | None,
 ) -> DemoCase:
+    """Return a case; slides are named A, B, ... after it, None is a damaged file, no diagnosis means not read yet."""
     slides = tuple(
         DemoSlide(f"{case_id}-{chr(65 + index)}.{'tif' if spec else 'svs'}", spec.stain if spec else Stain.HE, spec)
         for index, spec in enumerate(specs)
@@ -112,23 +123,23 @@ def _case(
 
 def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
     """Return the demonstration: ten cases, fourteen slides, each there for a reason that its comment names."""
-    make = _Builder(seed).spec
+    make = SpecBuilder(seed).spec
     benign, malignant = ReadCategory.BENIGN, ReadCategory.MALIGNANT
     kind = ArtefactKind
     fatty, fibrous = TissueMix(pieces=2, fat=0.55), TissueMix(pieces=1, fat=0.2, lobules_per_mm2=0.9)
     big = Lesion(1500, GrowthPattern.SOLID, grade=3, density=0.66)
     return (
         # Agreement on a large carcinoma; a second slide of its margin with a fold.
-        _case(
+        make_case(
             "SR-0101",
             "North",
             (make("North", lesions=(big,)), make("North", tissue=fatty, artefacts=(Artefact(kind.FOLD, extent=0.75),))),
             (malignant, 5, "Invasive carcinoma, one slide; the other without tumour."),
         ),
         # Agreement on benign tissue.
-        _case("SR-0102", "Harbour", (make("Harbour", tissue=fibrous),), (benign, 4, "Fibrocystic change.")),
+        make_case("SR-0102", "Harbour", (make("Harbour", tissue=fibrous),), (benign, 4, "Fibrocystic change.")),
         # The missed focal tumour: a small nest on the second of two slides, read as benign.
-        _case(
+        make_case(
             "SR-0103",
             "Harbour",
             (
@@ -138,21 +149,21 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
             (benign, 4, "No evidence of malignancy."),
         ),
         # The over-call: crowded benign lobules and lymphocytes, read as malignant.
-        _case(
+        make_case(
             "SR-0104",
             "Valley",
             (make("Valley", tissue=TissueMix(fat=0.3, lobules_per_mm2=0.9, aggregates_per_mm2=0.6)),),
             (malignant, 2, "Suspicious small glands, favour invasive carcinoma."),
         ),
         # Too blurred to judge.
-        _case(
+        make_case(
             "SR-0105",
             "Valley",
             (make("Valley", lesions=(big,), artefacts=(Artefact(kind.BLUR, whole_slide=True, strength=1.5),)),),
             (malignant, 3, "Carcinoma; scan of poor quality."),
         ),
         # A file that cannot be read beside one that can.
-        _case(
+        make_case(
             "SR-0106",
             "North",
             (
@@ -164,7 +175,7 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
             (benign, 5, "Adipose and fibrous tissue only."),
         ),
         # H&E with its IHC; pen on the glass.
-        _case(
+        make_case(
             "SR-0107",
             "North",
             (
@@ -183,14 +194,14 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
             (malignant, 4, "Tubular carcinoma, oestrogen receptor positive."),
         ),
         # Pale stain; the export left the scale out, so the manifest gives it.
-        _case(
+        make_case(
             "SR-0108",
             "Valley",
             (make("Valley", artefacts=(Artefact(kind.PALE, whole_slide=True),), write_mpp=False),),
             (benign, 3, "Pale section, no atypia seen."),
         ),
         # Agreement on a tumour in two pieces, with a bubble and an out-of-focus corner.
-        _case(
+        make_case(
             "SR-0109",
             "Harbour",
             (
@@ -204,90 +215,8 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
             (malignant, 5, "Invasive carcinoma, two foci."),
         ),
         # Not read yet.
-        _case("SR-0110", "Valley", (make("Valley", lesions=(Lesion(1050, grade=2),)),), None),
+        make_case("SR-0110", "Valley", (make("Valley", lesions=(Lesion(1050, grade=2),)),), None),
     )
 
 
 DEMO_COHORT = demo_cohort()
-
-
-def random_cohort(cases: int, *, seed: int) -> tuple[DemoCase, ...]:
-    """Return a random cohort: half with tumour, every fifth read wrong, most kinds of artefact.
-
-    Args:
-        cases: How many cases, one or two slides each.
-        seed: Everything follows from it.
-
-    Raises:
-        ValueError: fewer than one case.
-    """
-    if cases < 1:
-        raise ValueError(f"A cohort needs at least one case, not {cases}.")
-    rng = np.random.default_rng([seed, 8])
-    make = _Builder(seed).spec
-    return tuple(_random_case(rng, make, f"SR-{1001 + number}") for number in range(cases))
-
-
-def _random_case(rng: np.random.Generator, make, case_id: str) -> DemoCase:
-    site = SITES[int(rng.integers(len(SITES)))]
-    tumour = bool(rng.random() < 0.5)
-    slides = int(rng.integers(1, 3))
-    carrier = int(rng.integers(slides))
-    specs = tuple(
-        make(
-            site,
-            width=int(rng.integers(24, 31)) * 256,
-            height=int(rng.integers(18, 23)) * 256,
-            lesions=_random_lesions(rng) if tumour and number == carrier else (),
-            artefacts=_random_artefacts(rng),
-            tissue=_random_tissue(rng),
-        )
-        for number in range(slides)
-    )
-    truth, other = (
-        (ReadCategory.MALIGNANT, ReadCategory.BENIGN) if tumour else (ReadCategory.BENIGN, ReadCategory.MALIGNANT)
-    )
-    wrong = bool(rng.random() < 0.2)
-    if rng.random() < 0.08:
-        return _case(case_id, site, specs, None)
-    note = "Invasive carcinoma." if (other if wrong else truth) is ReadCategory.MALIGNANT else "No malignancy seen."
-    return _case(case_id, site, specs, (other if wrong else truth, int(rng.integers(2, 6)), note))
-
-
-def _random_lesions(rng: np.random.Generator) -> tuple[Lesion, ...]:
-    patterns = tuple(GrowthPattern)
-    return tuple(
-        Lesion(
-            float(rng.uniform(450, 1400)) / (1 + number),
-            patterns[int(rng.integers(len(patterns)))],
-            grade=int(rng.integers(1, 4)),
-            density=float(rng.uniform(0.52, 0.7)),
-        )
-        for number in range(int(rng.integers(1, 3)))
-    )
-
-
-def _random_artefacts(rng: np.random.Generator) -> tuple[Artefact, ...]:
-    kinds = tuple(ArtefactKind)
-    count = int(rng.choice(4, p=(0.45, 0.3, 0.15, 0.1)))
-    chosen = rng.choice(len(kinds), size=count, replace=False)
-    return tuple(
-        Artefact(
-            kinds[int(index)],
-            extent=float(rng.uniform(0.25, 0.6)),
-            strength=float(rng.uniform(0.7, 1.3)),
-            hue=float(rng.uniform(0, 1)),
-        )
-        for index in chosen
-    )
-
-
-def _random_tissue(rng: np.random.Generator) -> TissueMix:
-    return TissueMix(
-        pieces=int(rng.integers(1, 4)),
-        fat=float(rng.uniform(0.1, 0.6)),
-        ducts_per_mm2=float(rng.uniform(0.4, 1.2)),
-        lobules_per_mm2=float(rng.uniform(0.2, 1.0)),
-        aggregates_per_mm2=float(rng.uniform(0.1, 0.6)),
-        cellularity=float(rng.uniform(0.7, 1.4)),
-    )

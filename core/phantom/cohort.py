@@ -15,10 +15,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from core.phantom import write_phantom
-from core.phantom.cases import DEMO_COHORT, DEMO_SEED, DemoCase, DemoSlide, demo_cohort, random_cohort
+from core.phantom.cases import DEMO_COHORT, DEMO_SEED, DemoCase, DemoSlide, demo_cohort
+from core.phantom.random_cases import random_cohort
 from core.phantom.spec import PhantomSpec
 
-__all__ = ["DEMO_COHORT", "DEMO_SEED", "DemoCase", "DemoSlide", "cohort", "write_cohort"]
+__all__ = ["DEMO_COHORT", "DEMO_SEED", "DemoCase", "DemoSlide", "cohort", "write_cases", "write_cohort"]
 
 Progress = Callable[[int, int, str], None]
 """Called with (slides done, slides in all, file name)."""
@@ -51,12 +52,20 @@ def write_cohort(
     Raises:
         OSError: the folder cannot be written.
     """
-    chosen = cohort(cases, seed=seed)
+    return write_cases(out, cohort(cases, seed=seed), progress=progress, processes=processes)
+
+
+def write_cases(out: Path, cases: Sequence[DemoCase], *, progress: Progress | None = None, processes: int = 2) -> Path:
+    """Write the given cases as `write_cohort` does, and return the path of manifest.csv.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    slides = [slide for case in chosen for slide in case.slides]
+    slides = [slide for case in cases for slide in case.slides]
     _write_slides(out, slides, progress=progress, processes=processes)
-    _write_diagnoses(out / "diagnoses.csv", chosen)
-    return _write_manifest(out / "manifest.csv", chosen)
+    _write_diagnoses(out / "diagnoses.csv", cases)
+    return _write_manifest(out / "manifest.csv", cases)
 
 
 def cohort(cases: int | None = None, *, seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:

@@ -24,6 +24,19 @@ class _Sites:
         self._taken: list[tuple[float, float, float]] = []
         self._inside = np.argwhere(plan.tissue[::8, ::8] > 0) * 8
 
+    def deepest(self, *, at_least_um: float) -> tuple[float, float] | None:
+        """Return the point furthest from the tissue's edge, or None if even that is not deep enough or is taken."""
+        depth = self._plan.tissue.copy()
+        x, y = self._plan.axes_um()
+        for taken_x, taken_y, radius in self._taken:
+            depth[np.hypot(x - taken_x, y - taken_y) < radius + at_least_um] = -1
+        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[row, column] < at_least_um:
+            return None
+        place = (float(x[0, column]), float(y[row, 0]))
+        self._taken.append((*place, at_least_um))
+        return place
+
     def find(self, radius_um: float, *, in_fat: bool = False) -> tuple[float, float] | None:
         """Return a free place of that radius, or None when none is found."""
         best: tuple[float, float] | None = None
@@ -50,6 +63,7 @@ def make_plan(spec: PhantomSpec) -> Plan:
     sites = _Sites(plan, np.random.default_rng([spec.seed, 3]))
     for number, lesion in enumerate(spec.lesions):
         place = sites.find(lesion.diameter_um / 2) or sites.find(lesion.diameter_um / 2.8, in_fat=True)
+        place = place or sites.deepest(at_least_um=lesion.diameter_um / 5)
         if place is None:
             raise ValueError(f"No room for a lesion of {lesion.diameter_um:g} um on phantom {spec.seed}.")
         add_lesion(plan, np.random.default_rng([spec.seed, 40, number]), lesion, x_um=place[0], y_um=place[1])

@@ -76,6 +76,16 @@ def blend(target: FloatImage, window: tuple[slice, slice], value: FloatImage | f
     target[window] += (value - target[window]) * weight
 
 
+def clear_fat(plan: Plan, window: tuple[slice, slice], depth: FloatImage, *, reach_um: float) -> None:
+    """Replace the adipocytes that reach deeper than `reach_um` by stroma; whole ones: a cut vacuole looks wrong."""
+    cell = plan.fat[window]
+    touched = np.unique(cell[depth > reach_um])
+    filled = np.isin(cell, touched[touched > 0])
+    plan.void[window] = np.where(filled, np.minimum(plan.void[window], -3), plan.void[window])
+    plan.fibre[window] = np.where(filled, 1.0, plan.fibre[window])
+    plan.fat[window] = np.where(filled, 0, cell)
+
+
 def add_duct(
     plan: Plan,
     rng: np.random.Generator,
@@ -97,14 +107,16 @@ def add_duct(
         secretion: Pink content instead of an empty lumen.
         positive: Probability that a nucleus takes the antibody.
     """
-    window, depth = _window(plan, outline, collar_um * 2 + 8)
+    window, depth = _window(plan, outline, collar_um * 2 + 70)
     wall_um = 9.5 + 6.5 * (min(layers, 4) - 1) + 2
     inside = smoothstep(-1.5, 1.5, depth)
     collar = smoothstep(-2 * collar_um - 1, -0.3 * collar_um, depth)
-    plan.void[window] = np.where(depth > -collar_um, np.minimum(plan.void[window], -3), plan.void[window])
+    clear_fat(plan, window, depth, reach_um=-0.5 * collar_um)
     blend(plan.loose, window, -0.1, collar)
     blend(plan.fibre, window, 1.0, collar)
-    blend(plan.across, window, depth * 0.9, (collar * 0.85).astype(np.float32))
+    if collar_um > 8:  # fibres run around the duct; relative to its middle, or the bend would be too steep to draw
+        middle = plan.across[plan.clip(outline.x_um, outline.y_um)]
+        blend(plan.across, window, middle + depth * 0.9, (collar * 0.85).astype(np.float32))
     blend(plan.fibre, window, 0.0, inside)
     blend(plan.eosin, window, 0.22, inside)
     blend(plan.haematoxylin, window, rng.uniform(0.13, 0.21), inside)
@@ -172,9 +184,9 @@ def _fill(plan: Plan, rng: np.random.Generator, outline: Outline, *, positive: f
 
 def add_lobule(plan: Plan, rng: np.random.Generator, outline: Outline, *, positive: float) -> None:
     """Paint a terminal duct lobular unit: acini crowded in loose, cellular, paler stroma."""
-    window, depth = _window(plan, outline, 30)
+    window, depth = _window(plan, outline, 80)
     bed = smoothstep(-15, 15, depth)
-    plan.void[window] = np.where(depth > 0, np.minimum(plan.void[window], -3), plan.void[window])
+    clear_fat(plan, window, depth, reach_um=8)
     blend(plan.eosin, window, 0.18, bed)
     blend(plan.haematoxylin, window, 0.09, bed)
     blend(plan.fibre, window, 0.8, bed)
@@ -212,10 +224,10 @@ def add_aggregate(plan: Plan, rng: np.random.Generator, outline: Outline) -> Non
 def add_vessel(plan: Plan, rng: np.random.Generator, outline: Outline, *, red: float) -> None:
     """Paint a vessel: muscular wall, flat endothelium, a lumen with or without red cells (`red`, amount of dye)."""
     wall_um = float(np.clip(outline.radius_um * 0.3, 4, 14))
-    window, depth = _window(plan, outline, 10)
+    window, depth = _window(plan, outline, 70)
     wall = smoothstep(-2, 2, depth)
-    plan.void[window] = np.where(depth > -2, np.minimum(plan.void[window], -3), plan.void[window])
-    blend(plan.across, window, depth, wall)
+    clear_fat(plan, window, depth, reach_um=-1)
+    blend(plan.across, window, plan.across[plan.clip(outline.x_um, outline.y_um)] + depth, wall)
     blend(plan.loose, window, 0.0, wall)
     blend(plan.eosin, window, 0.34, wall)
     blend(plan.haematoxylin, window, 0.09, wall)

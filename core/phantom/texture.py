@@ -80,8 +80,9 @@ def fibre_atlas() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     )
     rows = (np.arange(ATLAS_PX)[:, None] + np.rint(wave).astype(np.int32)) & (ATLAS_PX - 1)
     columns = np.broadcast_to(np.arange(ATLAS_PX)[None, :], rows.shape)
-    streak = (0.55 * bundle + fine)[rows, columns]
-    gap = np.abs(cleft[rows, columns])
+    # The waves are whole pixels: a little smoothing takes their steps away again.
+    streak = gaussian_filter((0.55 * bundle + fine)[rows, columns], 0.7, mode="wrap") * np.float32(1.1)
+    gap = gaussian_filter(np.abs(cleft[rows, columns]), 1.0, mode="wrap")
     return (
         np.clip(128 + 42 * streak, 0, 255).astype(np.uint8),
         np.clip(110 * gap, 0, 255).astype(np.uint8),

@@ -51,6 +51,11 @@ class Plan:
         points = np.stack([y_um, x_um]) / STEP_UM - 0.5
         return map_coordinates(values, points, order=1, mode="nearest").astype(np.float32)
 
+    def clip(self, x_um: float, y_um: float) -> tuple[int, int]:
+        """Return (row, column) of the pixel at a point, or of the nearest one on the map."""
+        row, column = int(y_um / STEP_UM), int(x_um / STEP_UM)
+        return min(max(row, 0), self.shape[0] - 1), min(max(column, 0), self.shape[1] - 1)
+
     def axes_um(self) -> tuple[FloatImage, FloatImage]:
         """Return x (1, W) and y (H, 1) of the pixel centres in um."""
         x = (np.arange(self.shape[1], dtype=np.float32)[None, :] + 0.5) * STEP_UM
