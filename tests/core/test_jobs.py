@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from store_kit import PROJECT, add_slide, run_of
+from store_kit import PROJECT, add_slide, run_of, save
 
-from core.domain import JobState, SlideStatus
+from core.domain import JobState, ReadCategory, SlideStatus
 from core.errors import (
     CancelledError,
     ConflictError,
@@ -27,8 +27,9 @@ from core.services import catalogue, jobs, review
 from core.services.worker import run_worker
 from core.settings import Settings
 from core.store import jobs as queue
+from core.store import reviews
 from core.store.connection import open_log, writing
-from core.store.records import RunResult
+from core.store.records import ReadStage, RunResult
 from core.store.values import time_text, utc_now
 from core.store.verification import verify
 
@@ -269,3 +270,29 @@ def test_processes_that_queue_and_claim_together_never_double(fast: Settings) ->
         assert told == ["job.queued", "job.started", "job.done"] * (len(told) // 3)
         assert len(catalogue.slide_runs(fast, slide)) == done.count(slide) >= 1
     assert verify(fast).ok
+
+
+def test_flags_that_a_kill_left_behind_are_made_up_for_once(fast: Settings) -> None:
+    """Killed after the result, or after the diagnosis, was written, but before the flags were."""
+    save(fast, run_of(add_slide(fast, "a", case_id="C1"), score=0.95))
+
+    def evaluations() -> list[object]:
+        run_worker(fast, once=True, analyse=FakeAnalyse())
+        told = review.case_history(fast, "C1")
+        return [event.payload["flags"] for event in told if event.action == "flags.evaluated"]
+
+    assert evaluations() == [[]]
+    assert evaluations() == [[]]
+    with open_log(fast) as database, writing(database):
+        reviews.insert_diagnosis(
+            database,
+            "C1",
+            category=ReadCategory.BENIGN,
+            grade=None,
+            text="",
+            confidence=None,
+            stage=ReadStage.BEFORE_MODEL,
+            actor="ann",
+        )
+    assert evaluations() == [[], ["model_higher"]]
+    assert evaluations() == [[], ["model_higher"]]
