@@ -1,8 +1,8 @@
 """Build a large slide from one small real one: the region's own tissue, repeated without re-encoding a tile twice.
 
 Levels, compression and description follow Aperio's: levels 1, 4 and 16, tiles of 256 px, JPEG of quality 80
-with 4:2:0 colour. The 2,048 px region repeats exactly on every level, so a handful of encoded tiles makes a slide of any
-size, with a memory need that does not grow with it.
+with 4:2:0 colour. The 2,048 px region repeats exactly on every level, so a handful of encoded tiles makes a slide of
+any size, with a memory need that does not grow with it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ MAX_IMAGE_PX = 80_000_000
 _ORIENTATION_TAG = 274
 _UNIT_TAG, _X_TAG, _Y_TAG = 296, 282, 283
 _UNITS = {2: "inch", 3: "centimeter"}
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF")
+_FORMATS = ("PNG", "JPEG", "TIFF")
+_MULTI_PICTURE_JPEG = "MPO"
 
 
 class ImageReader:
@@ -41,12 +42,12 @@ class ImageReader:
             with opened:
                 _check_size(path, opened)
                 found = with_user_mpp(_stated_mpp(opened), mpp)
-                vendor = (opened.format or "image").lower()
+                vendor = "jpeg" if opened.format == _MULTI_PICTURE_JPEG else (opened.format or "image").lower()
                 self._pixels = rgb_over_white(ImageOps.exif_transpose(opened))
         except UnreadableSlideError:
             raise
         except Image.DecompressionBombError as err:
-            raise UnreadableSlideError(_too_large(path, "more than 178 million")) from err
+            raise UnreadableSlideError(_too_large(path, f"more than {MAX_IMAGE_PX / 1e6:.0f} million")) from err
         except UnidentifiedImageError as err:
             raise UnreadableSlideError(f"{path.name} is not an image that can be read, or it is damaged.") from err
         except (OSError, SyntaxError, ValueError, EOFError) as err:  # Pillow's own ways to say that a file is broken

@@ -69,6 +69,11 @@ class OpenSlideReader:
         """The slide's metadata."""
         return self._info
 
+    @property
+    def has_jpeg_tiles(self) -> bool:
+        """Whether raw JPEG tiles of the file are decoded at reduced scale."""
+        return self._pyramid is not None
+
     def read(self, region: Region, out: Size) -> RgbImage:
         """Read a level-0 region scaled to `out` pixels, white outside the slide; see `SlideReader.read`."""
         scale = min(region.width / out.width, region.height / out.height) * SCALE_TOLERANCE
