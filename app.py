@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
-from core.services.worker import supervise
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from core.server.latency import send_small_answers_at_once
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
+from core.services.worker import supervise
 from core.settings import Settings
 
 SETTINGS = Settings.from_environment()

@@ -15,6 +15,8 @@ from core.services.display import PROBABILITY_STOPS, Cells, scale_bar_um
 
 _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""
+_TOOLS_PX = 28
+"""Room above the picture for the zoom tools, so that they cover neither the slide nor the colour bar."""
 _USUAL_WIDTH_PX = 600
 """About what the case screen leaves for the picture; only its height is derived from it."""
 CONFIG: dict[str, object] = {
@@ -72,8 +74,9 @@ def slide_figure(image_url: str, *, width: int, height: int, mpp_x: float | None
     # A point without ink: a figure without any trace would have no axes to put the picture into.
     figure.add_scatter(x=[0, width], y=[0, height], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
     figure.update_layout(
-        height=int(min(max(_USUAL_WIDTH_PX * height / width, _HEIGHT_PX[0]), _HEIGHT_PX[1])),
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=int(min(max(_USUAL_WIDTH_PX * height / width, _HEIGHT_PX[0]), _HEIGHT_PX[1])) + _TOOLS_PX,
+        margin={"l": 0, "r": 0, "t": _TOOLS_PX, "b": 0},
+        modebar={"bgcolor": "rgba(0,0,0,0)"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         dragmode="pan",

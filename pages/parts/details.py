@@ -98,7 +98,7 @@ def show_quality(run: RunRecord | None) -> None:
             parts,
             hide_index=True,
             height="content",
-            width=560,
+            width=640,
             column_config={
                 "Area": st.column_config.NumberColumn("Area", format="%.3f mm²"),
                 "Share of tissue": st.column_config.NumberColumn("Share of tissue", format="percent"),
@@ -118,6 +118,7 @@ def qc_frame(report: Mapping[str, object]) -> pd.DataFrame:
         [
             {
                 "Artefact": in_words(str(part.get("name", ""))),
+                "Comes from": in_words(str(part.get("origin") or "-")),
                 "Area": part.get("area_mm2"),
                 "Share of tissue": part.get("fraction_of_tissue"),
             }

@@ -116,7 +116,7 @@ def _with_result(settings: Settings, run: RunResult, *, score: float) -> RunResu
             "tissue_mm2": 0.61,
             "usable_mm2": 0.5,
             "usable_fraction": 0.82,
-            "parts": [{"name": "out_of_focus", "area_mm2": 0.11, "fraction_of_tissue": 0.18}],
+            "parts": [{"name": "out_of_focus", "origin": "acquisition", "area_mm2": 0.11, "fraction_of_tissue": 0.18}],
             "formula": "Usable tissue divided by all tissue.",
             "warnings": [],
             "version": "qc-1",

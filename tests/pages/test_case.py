@@ -215,4 +215,4 @@ def test_provenance_and_quality_say_where_numbers_come_from(open_page, texts):
         assert fact in table
     assert "Usable tissue divided by all tissue" in texts(at)
     parts = next(frame.value for frame in at.dataframe if "Artefact" in frame.value)
-    assert parts.iloc[0].tolist() == ["Out of focus", 0.11, 0.18]
+    assert parts.iloc[0].tolist() == ["Out of focus", "Acquisition", 0.11, 0.18]

@@ -71,9 +71,12 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path
     pytest.fail(f"the server does not answer:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium. Skipped where there is none, unless CI says that there must be one."""
+    """The system's Chromium. Skipped where there is none, unless CI says that there must be one.
+
+    For one module only: as long as Playwright runs, its event loop stands in the way of every other test's.
+    """
     path = os.environ.get("SECOND_READ_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         reason = "no Chromium on this machine (set SECOND_READ_CHROMIUM)"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conftest import write_pyramid
+import tifffile
 from numpy.typing import NDArray
 
 from core.domain import FlagDirection, FlagKind, MppSource, SlideStatus, Stain
@@ -47,13 +47,24 @@ def slide_image(width: int = WIDTH, height: int = HEIGHT, *, stain: str = "he") 
     return image.clip(0, 255).astype(np.uint8)
 
 
+def write_slide(path: Path, image: NDArray[np.uint8], *, mpp: float | None, levels: int = 3) -> Path:
+    """Write a pyramid whose levels are exact halves, so that its tiles can be handed out as they are."""
+    scale = {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"} if mpp else {}
+    with tifffile.TiffWriter(path) as tiff:
+        for level in range(levels):
+            step = 2**level
+            options = scale if level == 0 else {"subfiletype": 1}
+            tiff.write(image[::step, ::step], photometric="rgb", tile=(256, 256), compression="jpeg", **options)
+    return path
+
+
 def make_home(settings: Settings, folder: Path) -> dict[str, Path]:
     """Add the slides of the case and write a run for the first two; returns the slides' paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.tif" for name in (FIRST, SECOND, UNSCALED)}
-    write_pyramid(paths[FIRST], slide_image(), mpp=MPP)
-    write_pyramid(paths[SECOND], slide_image(WIDTH // 2, HEIGHT // 2, stain="ihc"), mpp=2 * MPP)
-    write_pyramid(paths[UNSCALED], slide_image(1200, 900), mpp=None, levels=2)
+    write_slide(paths[FIRST], slide_image(), mpp=MPP)
+    write_slide(paths[SECOND], slide_image(WIDTH // 2, HEIGHT // 2, stain="ihc"), mpp=2 * MPP)
+    write_slide(paths[UNSCALED], slide_image(1200, 900), mpp=None, levels=2)
     stains = {FIRST: Stain.HE, SECOND: Stain.IHC, UNSCALED: Stain.UNKNOWN}
     requests = [SlideRequest(path, CASE, None, stains[name], None, None) for name, path in paths.items()]
     add_slides(settings, requests, actor="setup")
