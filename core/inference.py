@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -184,7 +184,7 @@ def _allocate(
 
 
 @contextmanager
-def _pool(name: str, threads: int) -> Iterator[ThreadPoolExecutor]:
+def _pool(name: str, threads: int) -> Generator[ThreadPoolExecutor]:
     """A thread pool that, on leaving, drops what has not begun and waits for what has."""
     pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
     try:

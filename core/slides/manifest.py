@@ -54,7 +54,8 @@ def _rows(text: str, *, folder: Path, name: str) -> Iterator[ManifestRow]:
     lines = text.splitlines()
     header = lines[0] if lines else ""
     reader = csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",")
-    columns = _columns(next(reader, []), name=name)
+    first: list[str] = next(reader, list[str]())
+    columns = _columns(first, name=name)
     seen: dict[Path, int] = {}
     for cells in reader:
         number = reader.line_num
