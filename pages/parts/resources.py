@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from core.services.worklist import CaseRow
 from numpy.typing import NDArray
 from PIL import Image
 
 from core.services.pictures import SlidePicture, slide_picture
+from core.services.worklist import CaseRow
 from core.settings import Settings
 
 ROW_THUMBNAIL_PX = 96
