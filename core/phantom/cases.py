@@ -24,7 +24,7 @@ READER = "dr.first"
 SCANNERS = (
     ScannerLook("Scanner A", violet=0.85),
     ScannerLook("Scanner B", haematoxylin=1.08, eosin=1.12, violet=1.0, glass=(246, 244, 245)),
-    ScannerLook("Scanner C", haematoxylin=0.92, eosin=0.9, violet=0.9, glass=(240, 241, 243)),
+    ScannerLook("Scanner C", haematoxylin=0.93, eosin=1.03, violet=0.95, glass=(241, 242, 243)),
 )
 SITES = ("North", "Harbour", "Valley")
 """Each site scans with the scanner of the same position."""
@@ -151,8 +151,8 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
         # The over-call: crowded benign lobules and lymphocytes, read as malignant.
         make_case(
             "SR-0104",
-            "Valley",
-            (make("Valley", tissue=TissueMix(fat=0.3, lobules_per_mm2=0.9, aggregates_per_mm2=0.6)),),
+            "Harbour",
+            (make("Harbour", tissue=TissueMix(fat=0.3, lobules_per_mm2=0.75, aggregates_per_mm2=0.4)),),
             (malignant, 2, "Suspicious small glands, favour invasive carcinoma."),
         ),
         # Too blurred to judge.
