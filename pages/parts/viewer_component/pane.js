@@ -306,6 +306,8 @@ export class Pane {
     if (!this.image || this.destroyed) return
     this.drawLayers()
     this.drawScale()
+    const { x, y, zoom, rotation } = this.view
+    Object.assign(this.element.dataset, { x: x.toFixed(2), y: y.toFixed(2), zoom: zoom.toPrecision(6), rotation: rotation.toFixed(1) })
     this.on.view(this)
   }
 

@@ -91,7 +91,7 @@ class Viewer {
   toolbar() {
     const button = (name, label, onclick, attributes = {}) => h("button", { class: "tool", title: label, "aria-label": label, onclick, ...attributes }, icon(name))
     this.toolButtons = Object.entries(TOOLS).map(([name, { label, key }]) =>
-      button(name, `${label} (${key})`, () => this.setTool(name), { "data-tool": name, "aria-pressed": "false" }),
+      button(name, `${label} (${key})`, () => this.setTool(name), { "data-tool": name, "aria-pressed": String(name === "hand") }),
     )
     this.splitChoice = h("select", { "aria-label": "Side by side", title: "Side by side (S)", onchange: event => this.setSplit(event.target.value) })
     this.linkButton = button("link", "Move both together", () => this.setLinked(!this.link?.isOn), { "aria-pressed": "true", hidden: true })
@@ -172,7 +172,7 @@ class Viewer {
 
   renew() {
     const now = Date.now()
-    if (now - (this.renewedAt ?? 0) < 3000) return
+    if (now - (this.renewedAt ?? 0) < Math.min(3000, this.data.token_life_s * 300)) return
     this.renewedAt = now
     this.outbox.post("renew")
   }
