@@ -1,0 +1,64 @@
+"""The shipped breast model on real patches of patients that it has never seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from models.data import Patches, read_idc
+from models.evaluation import mean_red_darkness
+from models.measuring import predict_positive
+from models.registry import SHIPPED, load_card, load_model
+from models.splits import check_covers, read_split
+
+
+@pytest.fixture(scope="module")
+def held_out(real_data: Path) -> Patches:
+    card = load_card("idc")
+    patches = read_idc(real_data / "idc", classes=card.classes, tile_px=card.tile_px)
+    split = read_split(SHIPPED / "cards" / "idc_split.csv")
+    check_covers(split, set(patches.groups))
+    return patches.select(patches.of_groups(split.test))
+
+
+@pytest.fixture(scope="module")
+def probability(held_out: Patches) -> NDArray[np.float64]:
+    return predict_positive(load_model("idc", device="cpu"), held_out, positive_index=load_card("idc").positive_index)
+
+
+def test_it_beats_the_darkness_of_the_patch(held_out: Patches, probability: NDArray[np.float64]) -> None:
+    darkness = roc_auc_score(held_out.labels, mean_red_darkness(held_out.images))
+    assert 0.75 < darkness < 0.9  # the baseline is what it is known to be
+    assert roc_auc_score(held_out.labels, probability) > darkness + 0.03
+
+
+def test_the_card_states_what_is_measured(held_out: Patches, probability: NDArray[np.float64]) -> None:
+    card = load_card("idc")
+    stated = card.metrics["test"]
+    called = probability >= card.threshold
+    positive = held_out.labels == card.positive_index
+    assert roc_auc_score(positive, probability) == pytest.approx(stated["auc"]["value"], abs=0.003)
+    assert called[positive].mean() == pytest.approx(stated["sensitivity"]["value"], abs=0.02)
+    assert (~called[~positive]).mean() == pytest.approx(stated["specificity"]["value"], abs=0.02)
+
+
+def test_the_card_states_the_gain_over_darkness_with_its_interval() -> None:
+    gain = load_card("idc").metrics["test_gain_over_darkness"]["auc"]
+    assert 0 < gain["low"] < gain["value"] < gain["high"]
+
+
+def test_it_judges_mirrored_and_turned_patches_alike(held_out: Patches, probability: NDArray[np.float64]) -> None:
+    some = slice(None, None, 7)
+    turned = load_model("idc", device="cpu").predict(np.rot90(held_out.images[some], axes=(1, 2)))[:, 1]
+    assert np.abs(turned - probability[some]).mean() < 0.08
+    assert np.corrcoef(turned, probability[some])[0, 1] > 0.9
+
+
+def test_glass_is_not_cancer() -> None:
+    card = load_card("idc")
+    white = np.full((1, card.tile_px, card.tile_px, 3), 245, np.uint8)
+    assert load_model("idc", device="cpu").predict(white)[0, card.positive_index] < 0.1
