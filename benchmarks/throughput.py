@@ -186,7 +186,7 @@ def _folder(cache: Path | None) -> Iterator[Path]:
 def _options() -> argparse.Namespace:
     data = Path(os.environ.get("SECOND_READ_TEST_DATA", PROJECT.parent / "shared" / "data"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="10240,20480,40960", help="sides of the slides in px, multiples of 2,048")
+    parser.add_argument("--sizes", default="10240,20480,40960", help="sides of the slides in px, multiples of 1,024")
     parser.add_argument("--slide", type=Path, default=data / "slides/CMU-1-Small-Region.svs", help="the real region")
     parser.add_argument("--cache", type=Path, help="keep the slides here; by default they are deleted")
     parser.add_argument(
