@@ -18,16 +18,17 @@ def rings_of(mask: NDArray[np.bool_], *, scale: tuple[float, float]) -> list[lis
         scale: What one mask pixel measures along x and y in the frame of the result.
 
     Returns:
-        Closed rings of [x, y], first point repeated at the end; the True area lies to the right of the way, so outer
-        borders run clockwise on the screen and holes counter-clockwise. Points within straight runs are left out.
+        Closed rings of [x, y], first point repeated at the end, through the middles of the pixel edges, so that a slope
+        is no staircase; nowhere further than half a mask pixel from the border. The True area lies to the right of the
+        way: outer borders run clockwise on the screen, holes counter-clockwise. Points in straight runs are left out.
     """
     following = _steps(mask)
     rings: list[list[list[float]]] = []
     while following:
         start = next(iter(following))
-        ring = _follow(following, start)
-        corners = _without_straight(ring)
-        rings.append([[x * scale[0], y * scale[1]] for x, y in (*corners, corners[0])])
+        corners = np.array(_follow(following, start), np.float64)
+        points = _without_straight((corners + np.roll(corners, -1, axis=0)) / 2) * scale
+        rings.append([*points.tolist(), points[0].tolist()])
     return rings
 
 
@@ -64,8 +65,7 @@ def _follow(following: dict[Corner, list[Corner]], start: Corner) -> list[Corner
         ring.append(corner)
 
 
-def _without_straight(ring: list[Corner]) -> list[Corner]:
-    points = np.array(ring)
+def _without_straight(points: NDArray[np.float64]) -> NDArray[np.float64]:
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    bends = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    return [(int(x), int(y)) for x, y in points[bends]]
+    bends: NDArray[np.bool_] = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    return points[bends]

@@ -314,7 +314,7 @@ def test_a_rectangle_and_a_measured_line_reach_the_log(server: Server, open_view
     page.get_by_role("button", name="Rectangle (B)").click()
     drag(page, fitted(page, 1000, 800), fitted(page, 2000, 1400))
     page.get_by_label("Label").fill("Tumour")
-    page.get_by_label("Note", exact=True).first.fill("solid")
+    page.locator(".mark-form textarea").fill("solid")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".panel ul.list")).to_contain_text("Ada (demonstration)")
     page.get_by_role("button", name="Measure (M)").click()

@@ -8,7 +8,7 @@ import { Gallery } from "./gallery.js"
 import { helpBox, press } from "./keys.js"
 import { codeAt, codePainter, probabilityAt, probabilityPainter, unpack } from "./lattice.js"
 import { Link } from "./link.js"
-import { Draft, TOOLS, drawMarks, markAt } from "./marks.js"
+import { Draft, TOOLS, boundsOf, drawMarks, markAt } from "./marks.js"
 import { Pane } from "./pane.js"
 import { Panel } from "./panel.js"
 
@@ -16,6 +16,7 @@ const SETTINGS_KEY = "second-read:viewer"
 const OPACITIES = [0.2, 0.4, 0.6, 0.8]
 const PING_MS = 5000
 const DRAG_PX = 4
+const NARROW_PX = 760 // as in the style sheet: the panel then lies over the slide
 const DEFAULTS = {
   heat: { on: true, opacity: 0.4, class: null, map: "red", threshold: 0 },
   artefact: { on: false, opacity: 0.5 },
@@ -62,6 +63,7 @@ class Viewer {
     this.draft = null
     this.selected = null
     this.link = null
+    if (root.clientWidth < NARROW_PX) this.settings.panel = false
     this.build()
     this.listen()
     this.showSlide(this.data.slide)
@@ -565,6 +567,7 @@ class Viewer {
   edit(pane, mark, isNew) {
     this.dropUnsaved()
     this.selected = mark
+    this.form.element.dataset.side = this.isLeft(pane, mark) ? "right" : "left"
     const shown = isNew ? { ...mark, id: null } : mark
     this.form.open(shown, {
       mpp: pane.info.mpp,
@@ -575,6 +578,13 @@ class Viewer {
     })
     this.unsaved = isNew ? mark : null
     this.refresh()
+  }
+
+  /** Whether a mark lies in the left half of the viewer, so that its form belongs on the right. */
+  isLeft(pane, mark) {
+    const { x, y, width, height } = boundsOf(mark.geometry)
+    const offset = pane.element.getBoundingClientRect().left - this.host.getBoundingClientRect().left
+    return offset + pane.toScreen([x + width / 2, y + height / 2]).x < this.host.clientWidth / 2
   }
 
   save(pane, mark) {
