@@ -68,12 +68,12 @@ def ink_pixels(
     red, green, blue = density[..., 0], density[..., 1], density[..., 2]
     high, low = density.max(-1), density.min(-1)
     green_ink = (red > 1.35 * green) & (red > 0.22) & (blue > 0.8 * green)
-    blue_ink = (red > 1.35 * green) & (red > 0.45)
+    blue_ink = ((red > 1.35 * green) & (red > 0.45)) | ((red > 1.05 * green) & (red > 0.75))
     red_ink = (blue > 0.68 * green) & (red < 0.13 * green) & (green > 0.45)
     yellow_ink = (blue > 2.0 * green) & (blue > 0.3) & (red < 0.5 * green + 0.05)
     black_ink = (high - low < 0.18 * high) & (low > 0.55)
     sure = green_ink | blue_ink | red_ink | yellow_ink | black_ink
-    cold = (red > 1.2 * green) & (red > 0.06)
+    cold = ((red > 1.2 * green) & (red > 0.06)) | ((red > 0.95 * green) & (red > 0.75))
     warm = (blue > 0.66 * green) & (red < 0.26 * green) & (green > 0.22)
     dark = (high - low < 0.22 * high) & (low > 0.25)
     return sure, cold, warm | dark

@@ -26,9 +26,10 @@ MAX_MASK_PX = 8_000_000
 """Above this the mask is made coarser than asked; a whole 25 x 75 mm slide at 16 um/px has 7.3 million."""
 SMOOTHING_UM = 24.0
 """Sigma over which colour is averaged: wider than a fat cell's wall, narrower than a gland."""
-SURE_COLOUR = 0.05
-"""Optical-density difference between channels that only tissue reaches; pale fat at 16 um/px lies near 0.06."""
-MAYBE_COLOUR = 0.022
+SURE_COLOUR = 0.03
+"""Optical-density difference between channels that only tissue reaches: real fat at such a scale lies at 0.025 to
+0.05, uneven glass below 0.013."""
+MAYBE_COLOUR = 0.018
 """The same for pixels beside sure tissue."""
 GREY_SHARE = 0.14
 """Colour per density below which something is grey: coverslip edges lie below 0.12, tissue of any stain above 0.2."""
