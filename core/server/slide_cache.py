@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ class OpenSlides:
             return tuple(self._entries)
 
     @contextmanager
-    def borrow(self, slide_id: str) -> Iterator[BorrowedSlide]:
+    def borrow(self, slide_id: str) -> Generator[BorrowedSlide]:
         """Hold a slide open for as long as the block runs.
 
         Raises:

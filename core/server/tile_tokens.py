@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 
@@ -84,7 +85,7 @@ def cookie_subject(secret: str, cookies: Mapping[str, str]) -> str | None:
         return None
     try:
         text = URLSafeTimedSerializer(secret, salt=_COOKIE_NAME).loads(value.strip('"'), max_age=_COOKIE_AGE_S)
-        claims = json.loads(text)
+        claims: object = json.loads(text)
     except (BadData, TypeError, ValueError):
         return None
-    return subject_of(claims) if isinstance(claims, dict) else None
+    return subject_of(cast("dict[str, object]", claims)) if isinstance(claims, dict) else None

@@ -6,7 +6,7 @@ their address, because the address holds the version of the file. Refusals are o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -198,7 +198,7 @@ async def _layer(viewer: _Viewer, request: Request, load: Callable[[Settings, st
 
 
 @contextmanager
-def _version(slides: OpenSlides, request: Request) -> Iterator[BorrowedSlide]:
+def _version(slides: OpenSlides, request: Request) -> Generator[BorrowedSlide]:
     """Borrow the slide of the request's address, if its file is still the one the address was made for.
 
     Raises:

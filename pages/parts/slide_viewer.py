@@ -12,13 +12,14 @@ from typing import Any, cast
 
 import streamlit as st
 
-from core.domain import Region
+from core.domain import Region, Stain
 from core.errors import NotFoundError, SecondReadError
 from core.server.identity import User
 from core.server.secret import cookie_secret
 from core.server.tile_tokens import LIFETIME_S, grant, sign, subject_of
 from core.services import annotations
-from core.services.gallery import GalleryKind, gallery
+from core.services.display import positive_class
+from core.services.gallery import gallery
 from core.services.layers import artefact_names, class_names
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
@@ -27,7 +28,6 @@ from pages.parts.zoom_viewer import Json, ViewerSlide, zoom_viewer
 
 UNDECIDED = 0.5
 """Threshold for the most uncertain tiles where a run states none."""
-EventHandler = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,6 @@ class CaseView:
     """All flags of the case, in the order of their numbers."""
     revealed: bool
     """Whether this reader may see the model's result."""
-    positive: Mapping[str, str]
-    """Slide id -> the class that matters."""
 
 
 def slide_viewer(
@@ -142,13 +140,13 @@ def _viewer_fragment(
 
 def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, token: str) -> ViewerSlide:
     run = view.runs.get(slide.slide_id)
-    positive = view.positive.get(slide.slide_id)
     classes = () if run is None else class_names(settings, slide.slide_id, run.run_id)
+    positive = positive_class(run.model, classes) if run is not None and classes else None
     no_result = "No model result on this slide yet." if not classes else None
     hidden = None if view.revealed else "Hidden until your diagnosis is recorded or you reveal it."
     return ViewerSlide(
         slide_id=slide.slide_id,
-        title=slide.slide_id if not slide.stain else f"{slide.slide_id}{_stain(slide)}",
+        title=_title(slide),
         token=token,
         run_id=None if run is None else run.run_id,
         positive=positive,
@@ -163,9 +161,9 @@ def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, tok
     )
 
 
-def _stain(slide: SlideRecord) -> str:
-    names = {"he": " · H&E", "ihc": " · IHC"}
-    return names.get(slide.stain.value, "")
+def _title(slide: SlideRecord) -> str:
+    stains = {Stain.HE: " · H&E", Stain.IHC: " · IHC"}
+    return slide.slide_id + stains.get(slide.stain, "")
 
 
 def _flags(view: CaseView, slide_id: str) -> list[Json]:
@@ -201,9 +199,18 @@ def _galleries(settings: Settings, run: RunRecord | None, slide: SlideRecord, po
         return {}
     threshold = run.threshold if run.threshold is not None else UNDECIDED
     try:
-        found = gallery(settings, slide.slide_id, run.run_id, class_name=positive, threshold=threshold)
+        return _chosen_tiles(settings, str(settings.home), slide.slide_id, run.run_id, positive, threshold)
     except NotFoundError:
         return {}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _chosen_tiles(
+    _settings: Settings, home: str, slide_id: str, run_id: str, class_name: str, threshold: float
+) -> Json:
+    """Galleries of a run, which never change; `home` tells the runs of two homes apart."""
+    del home
+    found = gallery(_settings, slide_id, run_id, class_name=class_name, threshold=threshold)
     return {
         kind.value: [
             {
@@ -215,7 +222,7 @@ def _galleries(settings: Settings, run: RunRecord | None, slide: SlideRecord, po
             }
             for tile in tiles
         ]
-        for kind, tiles in ((kind, found[kind]) for kind in GalleryKind)
+        for kind, tiles in found.items()
     }
 
 

@@ -322,6 +322,7 @@ def test_a_rectangle_and_a_measured_line_reach_the_log(server: Server, open_view
     expect(page.locator(".mark-form header")).to_contain_text("1.00 mm")
     page.get_by_label("Label").press("Enter")
     expect(page.locator(".panel .list li")).to_have_count(2 + 2)  # two flags, two annotations
+    eventually(lambda: len(list_annotations(server.settings, FIRST)) == 2)
     rectangle, line = list_annotations(server.settings, FIRST)
     assert (rectangle.shape, rectangle.label, rectangle.note) == ("rectangle", "Tumour", "solid")
     corners = np.array(rectangle.geometry["coordinates"][0])

@@ -35,7 +35,6 @@ view = CaseView(
     runs=runs,
     flags=flags(),
     revealed=st.query_params.get("hidden") is None,
-    positive=dict.fromkeys(runs, "idc"),
 )
 slide_viewer(
     settings,

@@ -52,7 +52,7 @@ export function ringArea(ring, mpp) {
 
 export function lengthText(length, mpp) {
   if (!mpp) return `${Math.round(length).toLocaleString("en")} px`
-  return length >= 1000 ? `${(length / 1000).toFixed(2)} mm` : `${length.toFixed(length < 100 ? 1 : 0)} µm`
+  return length >= 999.5 ? `${(length / 1000).toFixed(2)} mm` : `${length.toFixed(length < 100 ? 1 : 0)} µm`
 }
 
 export function areaText(area, mpp) {
