@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain import Stain
-from core.errors import ModelError
+from core.errors import ModelError, NotFoundError
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Set of patients or baseline -> metric -> value, low, high (95 % bootstrap interval over patients)."""
@@ -31,6 +31,8 @@ class ModelCard:
     """In words: what a positive answer means, and what a negative one does not."""
     positive_class: str
     """The entry of `classes` that the target describes."""
+    positive_title: str
+    """The same in words, as it stands in the reason of a flag."""
     classes: tuple[str, ...]
     """Names of the network's outputs, in order."""
     tissue: str
@@ -54,6 +56,10 @@ class ModelCard:
     """Logits are divided by it; fitted on the validation patients."""
     threshold: float
     """Probability of the target class at which a TILE is called, chosen on the validation patients; 0-1."""
+    slide_threshold: float
+    """SLIDE score of the default aggregation at which the target is called present; 0-1. Not the tile's threshold."""
+    slide_threshold_note: str
+    """How it was chosen."""
     mean_255: tuple[float, float, float]
     """Mean R, G, B of the training data, 0-255."""
     std_255: tuple[float, float, float]
@@ -83,10 +89,11 @@ class ModelCard:
                     "tile_um must be tile_px x mpp",
                 ),
                 (not 0 <= self.threshold <= 1, "threshold must lie between 0 and 1"),
+                (not 0 < self.slide_threshold < 1, "slide_threshold must lie between 0 and 1"),
                 (not self.weights.endswith(".safetensors"), "weights must be a .safetensors file, never a pickle"),
                 (Path(self.weights).name != self.weights, "weights must be a file name without a folder"),
                 (len(self.weights_sha256) != 64, "weights_sha256 must have 64 hexadecimal digits"),
-                (not all((self.target, self.mpp_note, self.licence_of_data, self.limits)), "texts must not be empty"),
+                (not all(self._texts), "texts must not be empty"),
             )
             if wrong
         ]
@@ -94,9 +101,49 @@ class ModelCard:
             raise ModelError(f"The model card {self.name!r} cannot be used: {'; '.join(problems)}.")
 
     @property
+    def _texts(self) -> tuple[object, ...]:
+        return (
+            self.positive_title,
+            self.target,
+            self.mpp_note,
+            self.licence_of_data,
+            self.slide_threshold_note,
+            self.limits,
+        )
+
+    @property
     def positive_index(self) -> int:
         """Column of the target class in the probabilities."""
         return self.classes.index(self.positive_class)
+
+
+SHIPPED = Path(__file__).resolve().parent
+"""Root of the models that come with the program. A training run's output folder is a root as well."""
+
+
+def list_cards(*, root: Path = SHIPPED) -> tuple[ModelCard, ...]:
+    """Return all cards below a root, sorted by name. Needs no torch, so the dashboard can show them.
+
+    Raises:
+        ModelError: a card cannot be used.
+    """
+    return tuple(read_card(path) for path in sorted((root / "cards").glob("*.toml")))
+
+
+def load_card(name: str, *, root: Path = SHIPPED) -> ModelCard:
+    """Return the card of that name.
+
+    Raises:
+        NotFoundError: there is none; the sentence lists those there are.
+        ModelError: the card cannot be used, or states another name than its file.
+    """
+    known = sorted(path.stem for path in (root / "cards").glob("*.toml"))
+    if name not in known:
+        raise NotFoundError(f"There is no model {name!r}; known are: {', '.join(known) or 'none'}.")
+    card = read_card(root / "cards" / f"{name}.toml")
+    if card.name != name:
+        raise ModelError(f"The card in {name}.toml calls itself {card.name!r}; the two names must be the same.")
+    return card
 
 
 def read_card(path: Path) -> ModelCard:

@@ -34,6 +34,7 @@ class CardTexts:
     title: str
     target: str
     positive_class: str
+    positive_title: str
     tissue: str
     stain: tuple[str, ...]
     mpp_note: str

@@ -12,38 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from core.errors import ModelError, NotFoundError
-from models.cards import ModelCard, read_card, sha256_of_file
+from core.errors import ModelError
+from models.cards import SHIPPED, ModelCard, load_card, sha256_of_file
 from models.networks import build_network
 from models.torch_model import TorchTileModel
-
-SHIPPED = Path(__file__).resolve().parent
-"""Root of the models that come with the program. A training run's output folder is a root as well."""
-
-
-def list_cards(*, root: Path = SHIPPED) -> tuple[ModelCard, ...]:
-    """Return all cards below a root, sorted by name.
-
-    Raises:
-        ModelError: a card cannot be used.
-    """
-    return tuple(read_card(path) for path in sorted((root / "cards").glob("*.toml")))
-
-
-def load_card(name: str, *, root: Path = SHIPPED) -> ModelCard:
-    """Return the card of that name.
-
-    Raises:
-        NotFoundError: there is none; the sentence lists those there are.
-        ModelError: the card cannot be used, or states another name than its file.
-    """
-    known = sorted(path.stem for path in (root / "cards").glob("*.toml"))
-    if name not in known:
-        raise NotFoundError(f"There is no model {name!r}; known are: {', '.join(known) or 'none'}.")
-    card = read_card(root / "cards" / f"{name}.toml")
-    if card.name != name:
-        raise ModelError(f"The card in {name}.toml calls itself {card.name!r}; the two names must be the same.")
-    return card
 
 
 def load_model(name: str, *, device: str = "auto", root: Path = SHIPPED) -> TorchTileModel:

@@ -32,8 +32,9 @@ from models.fitting import (
     run_epoch,
     save_checkpoint,
 )
-from models.measuring import choose_thresholds, measure
+from models.measuring import choose_thresholds, measure, predict_positive
 from models.registry import load_model, save_weights
+from models.slide_threshold import choose_slide_threshold
 from models.splits import Split, check_covers, make_split, read_split, write_split
 from models.torch_model import IDC_MEAN_255, IDC_STD_255
 
@@ -144,7 +145,18 @@ def _export(config: TrainingConfig, patches: Patches, split: Split, state: FitSt
             thresholds=thresholds,
             draws=config.bootstrap_draws,
         )
-    card = replace(card, threshold=thresholds.model, metrics=metrics)
+    of_slides = choose_slide_threshold(
+        predict_positive(model, validation, positive_index=positive),
+        truth=validation.labels == positive,
+        groups=np.array(validation.groups),
+    )
+    card = replace(
+        card,
+        threshold=thresholds.model,
+        slide_threshold=of_slides.value,
+        slide_threshold_note=of_slides.words,
+        metrics=metrics,
+    )
     write_card(card, path)
     return card
 
@@ -158,6 +170,7 @@ def _draft_card(
         title=texts.title,
         target=texts.target,
         positive_class=texts.positive_class,
+        positive_title=texts.positive_title,
         classes=config.classes,
         tissue=texts.tissue,
         stain=tuple(Stain(stain) for stain in texts.stain),
@@ -171,6 +184,8 @@ def _draft_card(
         weights_sha256=digest,
         temperature=round(temperature, 4),
         threshold=0.5,
+        slide_threshold=0.5,
+        slide_threshold_note="Not chosen yet.",
         mean_255=IDC_MEAN_255,
         std_255=IDC_STD_255,
         data=texts.data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.domain import NOT_FOR_DIAGNOSIS
-from core.services.display import model_cards
+from models.cards import list_cards
 from pages.parts.about_parts import LIMITS, USES, show_card, versions
 from pages.parts.frame import PHANTOM_SENTENCE
 from pages.parts.session import current_settings, require_role
@@ -25,7 +25,7 @@ with limits:
     st.markdown("\n".join(f"- {limit}" for limit in LIMITS))
 
 st.subheader("Models")
-cards = model_cards()
+cards = list_cards()
 if not cards:
     st.info("No model is installed. Train one with `second-read train`, then reload this page.")
 for card in cards:

@@ -99,8 +99,8 @@ def _mark(feature: Mapping[str, Any]) -> Mark:
         kind = cast("Mapping[str, Any]", geometry).get("type") if isinstance(geometry, Mapping) else geometry
         raise InputError(f"A feature has the geometry {kind!r}; marks are {', '.join(_KEPT)}.")
     shape_of = cast("Mapping[str, Any]", geometry)
-    metadata = properties.get("metadata")
-    texts = cast("Mapping[str, Any]", metadata) if isinstance(metadata, Mapping) else {}
+    metadata: object = properties.get("metadata")
+    texts: Mapping[str, Any] = cast("Mapping[str, Any]", metadata) if isinstance(metadata, Mapping) else {}
     shape = _SHAPES[str(shape_of["type"])]
     if texts.get(SHAPE_KEY) == "rectangle" and shape == "polygon":
         shape = "rectangle"
@@ -152,5 +152,7 @@ def _closed(geometry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ring(ring: object) -> object:
-    points = cast("list[object]", ring) if isinstance(ring, list) else []
-    return [*points, points[0]] if points and points[0] != points[-1] else ring
+    if not isinstance(ring, list) or not ring:
+        return cast("object", ring)
+    points = cast("list[object]", ring)
+    return points if points[0] == points[-1] else [*points, points[0]]

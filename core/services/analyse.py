@@ -31,8 +31,8 @@ from core.store.connection import open_log
 from core.store.records import RunResult, SlideFacts, SlideRecord
 from core.store.results import save_run
 from core.tissue import find_tissue
-from models.cards import ModelCard
-from models.registry import load_card, load_model
+from models.cards import ModelCard, load_card
+from models.registry import load_model
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlite_utils import Database
-
 from core.errors import InputError, NotFoundError
 from core.interop.qupath import Mark, feature_collection, marks_of
 from core.settings import Settings
 from core.store import annotations as store
 from core.store import cases
 from core.store.annotations import AnnotationRecord, Shape
-from core.store.connection import open_log, writing
+from core.store.connection import Log, open_log, writing
 
 LABEL_LIMIT = 80
 NOTE_LIMIT = 2000
@@ -165,7 +163,7 @@ def import_geojson(settings: Settings, slide_id: str, content: str | bytes, *, a
     return changed
 
 
-def _insert(database: Database, slide_id: str, mark: Mark, *, actor: str) -> AnnotationRecord:
+def _insert(database: Log, slide_id: str, mark: Mark, *, actor: str) -> AnnotationRecord:
     return store.insert_annotation(
         database,
         slide_id,

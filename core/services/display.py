@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import models
 from core.aggregation import MEANINGS
 from core.heatmap import PROBABILITY_STOPS
 from core.settings import Settings
 from core.store import reviews
 from core.store.connection import open_log
-from models.cards import ModelCard, read_card
+from models.cards import list_cards
 
 __all__ = [
     "PROBABILITY_STOPS",
@@ -24,7 +22,6 @@ __all__ = [
     "Cells",
     "cases_shown",
     "cells_of",
-    "model_cards",
     "positive_class",
     "scale_bar_um",
 ]
@@ -96,16 +93,7 @@ def cases_shown(settings: Settings, *, actor: str) -> frozenset[str]:
         return reviews.revealed_cases(database, actor=actor)
 
 
-def model_cards() -> tuple[ModelCard, ...]:
-    """Return the cards of the installed models, read without loading the network library into this process.
-
-    Raises:
-        ModelError: a card cannot be used.
-    """
-    return tuple(read_card(path) for path in sorted((Path(models.__file__).parent / "cards").glob("*.toml")))
-
-
 def positive_class(model: str, classes: Sequence[str]) -> str:
     """Return the class a model is made to find: its card says so; without a card, the last class."""
-    positive = {card.name: card.positive_class for card in model_cards()}.get(model)
+    positive = {card.name: card.positive_class for card in list_cards()}.get(model)
     return positive if positive in classes else classes[-1]

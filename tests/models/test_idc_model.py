@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from models.cards import SHIPPED, load_card
 from models.data import Patches, read_idc
 from models.evaluation import mean_red_darkness
 from models.measuring import predict_positive
-from models.registry import SHIPPED, load_card, load_model
+from models.registry import load_model
 from models.splits import check_covers, read_split
 
 

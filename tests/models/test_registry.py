@@ -9,9 +9,9 @@ import torch
 
 from core.domain import Stain
 from core.errors import ModelError, NotFoundError
-from models.cards import ModelCard, read_card, sha256_of_file, write_card
+from models.cards import SHIPPED, ModelCard, list_cards, load_card, read_card, sha256_of_file, write_card
 from models.networks import build_network
-from models.registry import SHIPPED, list_cards, load_card, load_model, save_weights
+from models.registry import load_model, save_weights
 
 
 def a_card(**changes: object) -> ModelCard:
@@ -20,6 +20,9 @@ def a_card(**changes: object) -> ModelCard:
         title='A "toy"',
         target="Nothing; µm and \\ survive writing.",
         positive_class="yes",
+        positive_title="yes",
+        slide_threshold=0.6,
+        slide_threshold_note="Made up.",
         classes=("no", "yes"),
         tissue="breast",
         stain=(Stain.HE, Stain.IHC),

@@ -36,6 +36,7 @@ bootstrap_draws = 20
 title = "Toy"
 target = "dark patches"
 positive_class = "dark"
+positive_title = "darkness"
 tissue = "none"
 stain = ["he"]
 mpp_note = "made up"
