@@ -33,7 +33,7 @@ class Aggregation(StrEnum):
 DEFAULT_AGGREGATION = Aggregation.TOP_K_MEAN
 
 MEANINGS: Mapping[Aggregation, str] = {
-    Aggregation.TOP_K_MEAN: "Mean of the most suspicious 2 % of tiles, at least 5. For focal disease; the default.",
+    Aggregation.TOP_K_MEAN: "Mean of the most suspicious 2 % of tiles, at least 3. For focal disease; the default.",
     Aggregation.MAX: "The single most suspicious tile. Sensitive, and raised by one false tile.",
     Aggregation.COUNT_ABOVE: "The level that at least 3 tiles reach: no call rests on one or two tiles.",
     Aggregation.THRESHOLD: "Share of tiles above the tile threshold. A class is present from a 5 % share on.",
@@ -48,7 +48,7 @@ class AggregationSettings:
 
     top_fraction: float = 0.02
     """Share of tiles that top-k averages."""
-    top_minimum: int = 5
+    top_minimum: int = 3
     """Fewest tiles that top-k averages, where there are as many."""
     count: int = 3
     """Tiles that must reach a level for count-above."""

@@ -30,7 +30,7 @@ class FlagSettings:
     """Limits of the flag rules. `version` is written into every flag that they raise."""
 
     version: str = "flags-1"
-    abstain_band: float = 0.08
+    abstain_band: float = 0.04
     """A slide score nearer than this to the model's threshold (which stands in its card) is no call."""
     qc_limit: float = 0.25
     """Share of the tissue carrying the call that may be artefact before the call is limited."""

@@ -17,7 +17,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from core.domain import Region
-from core.errors import ConflictError, InputError, NotFoundError, SecondReadError, UnreadableSlideError
+from core.errors import (
+    ConflictError,
+    InputError,
+    MissingMppError,
+    NotFoundError,
+    SecondReadError,
+    StorageError,
+    UnreadableSlideError,
+)
 from core.server import tile_tokens
 from core.server.assets import Assets, asset_route
 from core.server.slide_cache import BorrowedSlide, OpenSlides
@@ -35,6 +43,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 503),
     (InputError, 422),
+    (MissingMppError, 422),
+    (StorageError, 503),
     (UnreadableSlideError, 422),
 )
 

@@ -152,7 +152,6 @@ def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, tok
         positive=positive,
         no_model=no_result or hidden,
         no_quality="No artefact map of this slide yet." if not classes else None,
-        no_tissue=None if slide.mpp_x is not None else "The tissue outline needs the slide's scale.",
         artefacts=[{"code": code, "name": name} for code, name in artefact_names()],
         flags=_flags(view, slide.slide_id) if view.revealed else [],
         marks=[_mark(record) for record in annotations.list_annotations(settings, slide.slide_id)],

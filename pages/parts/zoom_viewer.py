@@ -34,8 +34,6 @@ class ViewerSlide:
     """Why there is no probability layer, in a sentence; None if there is one."""
     no_quality: str | None
     """Why there is no artefact layer; None if there is one."""
-    no_tissue: str | None
-    """Why there is no tissue outline; None if there is one."""
     artefacts: Sequence[Json]
     """{code, name} of the artefact classes."""
     flags: Sequence[Json]

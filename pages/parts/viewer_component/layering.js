@@ -27,8 +27,8 @@ export class Layering {
   }
 
   toggle(layer) {
-    if (this.missing(this.active?.slide)[layer]) {
-      this.say(this.missing(this.active.slide)[layer])
+    if (this.missing(this.active)[layer]) {
+      this.say(this.missing(this.active)[layer])
       return
     }
     this.set(`${layer}.on`, !this.settings[layer].on)
@@ -43,8 +43,10 @@ export class Layering {
     this.say(`Opacity ${Math.round(next * 100)} percent`)
   }
 
-  missing(slide) {
-    return { heat: slide?.no_model ?? null, artefact: slide?.no_quality ?? null, tissue: slide?.no_tissue ?? null, flags: null, marks: null }
+  /** Why a layer of a pane cannot be shown, in a sentence; null where it can. */
+  missing(pane) {
+    const noScale = pane?.info && !pane.info.mpp ? "The tissue outline needs the slide's scale, which is unknown." : null
+    return { heat: pane?.slide.no_model ?? null, artefact: pane?.slide.no_quality ?? null, tissue: noScale, flags: null, marks: null }
   }
 
   /** A tile grid of a slide, loaded once; null until it is there. */
@@ -102,14 +104,14 @@ export class Layering {
     const slide = { ...pane.slide, marks: this.marksOf(pane) }
     const lattice = pane.image && this.settings.heat.on && !slide.no_model ? this.grid(pane, "model") : null
     const settings = lattice ? { ...this.settings, heat: { ...this.settings.heat, class: this.classOf(pane, lattice) } } : this.settings
-    this.panel.update(settings, slide, { missing: this.missing(slide), classes: lattice?.header.classes ?? [], selected: this.selected?.id, mpp: pane.info?.mpp ?? null, canMark: this.data.can_mark })
+    this.panel.update(settings, slide, { missing: this.missing(pane), classes: lattice?.header.classes ?? [], selected: this.selected?.id, mpp: pane.info?.mpp ?? null, canMark: this.data.can_mark })
     this.gallery.update(pane)
     this.showStatus()
   }
 
   drawPane(pane) {
     const { heat, artefact, tissue, flags, marks } = this.settings
-    const none = this.missing(pane.slide)
+    const none = this.missing(pane)
     const shown = layer => layer.on && !pane.isPlain
     const wantsHeat = shown(heat) && !none.heat
     const lattice = wantsHeat ? this.grid(pane, "model") : null

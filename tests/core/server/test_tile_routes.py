@@ -275,6 +275,19 @@ def test_slides_that_cannot_be_shown(site: Site) -> None:
     refused(site.client.get(f"{SLIDES_PATH}/broken/info", headers=site.headers("broken")), 422, "broken.tif")
 
 
+def test_tissue_outline_lies_on_the_tissue_and_needs_a_scale(site: Site) -> None:
+    image = np.full((1024, 1024, 3), 244, np.uint8)
+    image[256:768, 320:704] = (200, 120, 180)
+    write(site.folder / "block.tif", image)
+    answer = site.client.get(f"{SLIDES_PATH}/block/layers/tissue", headers=site.headers("block"))
+    corners = np.array([point for ring in answer.json()["rings"] for point in ring])
+    assert corners.min(axis=0) == pytest.approx([320, 256], abs=80)
+    assert corners.max(axis=0) == pytest.approx([704, 768], abs=80)
+    write(site.folder / "unscaled.tif", image, resolution=None)
+    path = f"{SLIDES_PATH}/unscaled/layers/tissue"
+    refused(site.client.get(path, headers=site.headers("unscaled")), 422, "micrometres per pixel")
+
+
 def test_a_moved_and_a_replaced_file_are_noticed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.server.slide_cache.CHECK_EVERY_S", 0.0)
     before = site.info("one")["version"]
