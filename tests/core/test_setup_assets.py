@@ -38,7 +38,7 @@ def test_a_named_copy_is_taken_with_its_licences(library: Path, tmp_path: Path) 
 def test_another_file_is_refused_and_the_sentence_helps(library: Path, tmp_path: Path) -> None:
     altered = tmp_path / "altered.js"
     altered.write_bytes(library.read_bytes() + b" ")
-    with pytest.raises(RuntimeError, match="another SHA-256.*Connect to a package registry"):
+    with pytest.raises(RuntimeError, match=r"another SHA-256.*Connect to a package registry"):
         install(tmp_path / "new", environ={OPENSEADRAGON_VARIABLE: str(altered)})
     with pytest.raises(RuntimeError, match=OPENSEADRAGON_VARIABLE):
         install(tmp_path / "new", environ={OPENSEADRAGON_VARIABLE: str(tmp_path / "missing.js")})

@@ -99,7 +99,7 @@ class Viewer extends Marking {
         button("plus", "Zoom in (+)", () => this.active.zoomBy(1.5)),
         h("button", { class: "tool wide", title: "One slide pixel per screen pixel (1)", onclick: () => this.active.setView({ zoom: 1 }) }, "1:1"),
         button("fit", "Whole slide (0)", () => this.active.fit()),
-        button("rotateBack", "Turn left by 90° (Shift R)", () => this.active.rotateBy(-90)),
+        button("rotateBack", "Turn left by 90° (Shift R)", () => this.active.rotateBy(-90), { "data-spare": true }),
         button("rotate", "Turn right by 90° (R)", () => this.active.rotateBy(90)),
       ),
       group("Compare", h("label", { class: "choice" }, icon("split"), this.splitChoice), this.linkButton),
@@ -289,7 +289,9 @@ class Viewer extends Marking {
   }
 
   focusNote() {
-    const field = this.data.note_key && document.querySelector(`.st-key-${CSS.escape(this.data.note_key)} textarea, .st-key-${CSS.escape(this.data.note_key)} input`)
+    if (!this.data.note_key) return
+    const place = `.st-key-${this.data.note_key.replace(/[^a-zA-Z0-9_-]/g, "-")}` // as Streamlit makes a class of a key
+    const field = document.querySelector(`${place} textarea, ${place} input`)
     field?.focus()
     field?.scrollIntoView({ block: "center" })
   }
