@@ -1,4 +1,4 @@
-"""A server with the viewer's routes and nothing else, for the browser tests: `streamlit run tests/pages/viewer_app.py`."""
+"""A server with the viewer's routes and nothing else, for the browser tests and the benchmark of the tile route."""
 
 from __future__ import annotations
 
