@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import NotFoundError
-from core.services.review import case_history, is_revealed
+from core.services.review import case_history, open_case
 from core.services.worklist import case_detail, worklist
 from pages.parts.actions import show_notice
 from pages.parts.case_parts import choose_case, choose_slide, show_header, show_reads
@@ -28,7 +28,7 @@ except NotFoundError as err:
     st.page_link("worklist.py", label="Back to the worklist", icon=":material/format_list_bulleted:")
     st.stop()
 
-revealed = is_revealed(settings, case_id, actor=user.actor)
+revealed = open_case(settings, case_id, actor=user.actor)
 show_header(settings, detail, order=order, user=user, revealed=revealed)
 
 picture, reading = st.columns([5, 3], gap="medium")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from core.domain import CaseStatus
-from core.services.display import cases_shown
 from core.services.worklist import worklist
 from pages.parts.actions import show_notice
 from pages.parts.badges import CASES, FLAGS
@@ -33,7 +32,6 @@ if not rows:
     show_empty(user)
     st.stop()
 
-shown = cases_shown(settings, actor=user.actor)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     search = st.text_input(
         "Search",
@@ -70,7 +68,6 @@ selected = select_rows(
     wanted=Filter(search=search, flags=frozenset(flags), statuses=frozenset(statuses), assignment=assignment),
     order=order,
     actor=user.actor,
-    shown=shown,
 )
 with st.container(horizontal=True, vertical_alignment="center"):
     st.caption(f"{len(selected)} of {len(rows)} cases. Click a row to open the case.")
@@ -79,7 +76,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
 if not selected:
     st.info("No case passes these filters. Clear the search, a status or a flag.", icon=":material/filter_alt_off:")
 else:
-    frame = worklist_frame(selected, shown=shown, thumbnails=row_thumbnails(selected))
+    frame = worklist_frame(selected, thumbnails=row_thumbnails(selected))
     event = st.dataframe(
         with_short_names(frame),
         key="worklist_table",

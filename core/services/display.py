@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 
 from core.aggregation import MEANINGS
 from core.heatmap import PROBABILITY_STOPS
-from core.settings import Settings
-from core.store import reviews
-from core.store.connection import open_log
 from models.cards import list_cards
 
 __all__ = [
     "PROBABILITY_STOPS",
     "RULE_MEANINGS",
     "Cells",
-    "cases_shown",
     "cells_of",
     "positive_class",
     "scale_bar_um",
@@ -85,12 +81,6 @@ def scale_bar_um(width_um: float) -> float:
     longest = width_um * _SCALE_SHARE
     power = 10.0 ** np.floor(np.log10(longest))
     return float(max(step * power for step in _SCALE_STEPS if step * power <= longest * (1 + 1e-9)))
-
-
-def cases_shown(settings: Settings, *, actor: str) -> frozenset[str]:
-    """Return the cases whose model result this reader may see: those the reader has read, or revealed."""
-    with open_log(settings) as database:
-        return reviews.revealed_cases(database, actor=actor)
 
 
 def positive_class(model: str, classes: Sequence[str]) -> str:

@@ -69,13 +69,23 @@ def reveal_model(settings: Settings, case_id: str, *, actor: str) -> None:
             reviews.insert_reveal(database, case_id, because="chosen by the reader", actor=actor)
 
 
-def is_revealed(settings: Settings, case_id: str, *, actor: str) -> bool:
-    """Say whether a reader may see the model's result on a case.
+def open_case(settings: Settings, case_id: str, *, actor: str) -> bool:
+    """Say whether a person who opens a case sees the model's result, and log it the first time that it is so.
 
-    So it is once the reader has recorded a diagnosis or chosen the reveal; both are events of the log.
+    Until a first diagnosis of the case is recorded the result stays hidden, unless this person chose the reveal. From
+    then on everybody sees it: triage starts from the disagreement. A later diagnosis of theirs is thus after_model.
+
+    Raises:
+        NotFoundError: there is no such case.
     """
-    with open_log(settings) as database:
-        return reviews.has_reveal(database, case_id, actor=actor)
+    with open_log(settings) as database, writing(database):
+        cases.get_case(database, case_id)
+        if reviews.has_reveal(database, case_id, actor=actor):
+            return True
+        if not reviews.diagnoses_of_case(database, case_id):
+            return False
+        reviews.insert_reveal(database, case_id, because="case opened after its first diagnosis", actor=actor)
+        return True
 
 
 def record_review(settings: Settings, case_id: str, *, verdict: ReviewVerdict, note: str = "", actor: str) -> None:

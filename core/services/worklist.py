@@ -70,7 +70,7 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDetail:
-    """A case in full. The model's result is in it whoever asks: `review.is_revealed` says whether to show it."""
+    """A case in full. The model's result is in it whoever asks: `review.open_case` says whether to show it."""
 
     case: CaseRow
     slides: tuple[SlideRecord, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -46,9 +46,7 @@ class Filter:
     assignment: Assignment = Assignment.ALL
 
 
-def select_rows(
-    rows: Iterable[CaseRow], *, wanted: Filter, order: Order, actor: str, shown: Collection[str]
-) -> list[CaseRow]:
+def select_rows(rows: Iterable[CaseRow], *, wanted: Filter, order: Order, actor: str) -> list[CaseRow]:
     """Return the rows that pass the filter, in the wanted order.
 
     Args:
@@ -56,9 +54,8 @@ def select_rows(
         wanted: The filter.
         order: The order.
         actor: Who looks, for "mine".
-        shown: Cases whose model result this reader may see: only those are found by it.
     """
-    found = [row for row in rows if _passes(row, wanted=wanted, actor=actor, shown=row.case_id in shown)]
+    found = [row for row in rows if _passes(row, wanted=wanted, actor=actor)]
     if order is Order.WAITING:
         return sorted(found, key=lambda row: row.waiting_since or datetime.max.replace(tzinfo=UTC))
     if order is Order.QUALITY:
@@ -68,14 +65,11 @@ def select_rows(
     return found
 
 
-def worklist_frame(
-    rows: Sequence[CaseRow], *, shown: Collection[str], thumbnails: Mapping[str, str | None]
-) -> pd.DataFrame:
+def worklist_frame(rows: Sequence[CaseRow], *, thumbnails: Mapping[str, str | None]) -> pd.DataFrame:
     """Return one table row a case.
 
     Args:
         rows: Selected and ordered.
-        shown: Cases whose model result this reader may see.
         thumbnails: Case id -> picture address.
     """
     return pd.DataFrame(
@@ -85,7 +79,7 @@ def worklist_frame(
             "Flags": [flag_labels(row) for row in rows],
             "Status": [[CASES[row.status].label] for row in rows],
             "Diagnosis": [_diagnosis(row) for row in rows],
-            "Model result": [_model_result(row, shown=row.case_id in shown) for row in rows],
+            "Model result": [_model_result(row) for row in rows],
             "QC score": [row.qc_score for row in rows],
             "Slides": [_slides(row) for row in rows],
             "Site": [row.site or "-" for row in rows],
@@ -131,7 +125,7 @@ def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r" else value
 
 
-def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
+def _passes(row: CaseRow, *, wanted: Filter, actor: str) -> bool:
     if wanted.flags and not wanted.flags.intersection(kinds_present([row])):
         return False
     if wanted.statuses and row.status not in wanted.statuses:
@@ -145,7 +139,7 @@ def _passes(row: CaseRow, *, wanted: Filter, actor: str, shown: bool) -> bool:
         row.site or "",
         _diagnosis(row),
         row.diagnosis_by or "",
-        _model_result(row, shown=shown),
+        _model_result(row),
         row.assigned_to or "",
         CASES[row.status].label,
         *flag_labels(row),
@@ -158,10 +152,10 @@ def _diagnosis(row: CaseRow) -> str:
     return CATEGORIES[row.diagnosis] if row.diagnosis is not None else "-"
 
 
-def _model_result(row: CaseRow, *, shown: bool) -> str:
+def _model_result(row: CaseRow) -> str:
     if row.slides == row.slides_pending + len(row.slides_failed):
         return "No result yet" if row.slides_pending else "No result"
-    if not shown:
+    if not row.revealed:
         return HIDDEN_RESULT
     score = "" if row.model_score is None else f" ({row.model_score:.2f})"
     return f"{row.model_label or 'No call'}{score}"

@@ -30,11 +30,18 @@ def diagnose(settings: Settings, reader: str, category: ReadCategory = ReadCateg
 
 
 def test_hidden_until_a_diagnosis_is_recorded(case: Settings) -> None:
-    assert not review.is_revealed(case, "C1", actor="ann")
+    assert not review.open_case(case, "C1", actor="ann")
     assert diagnose(case, "ann") is ReadStage.BEFORE_MODEL
-    assert review.is_revealed(case, "C1", actor="ann")
-    assert not review.is_revealed(case, "C1", actor="bob")
+    assert review.open_case(case, "C1", actor="ann")
     assert told(case) == [("ann", "diagnosis.recorded"), ("ann", "model.revealed")]
+
+
+def test_whoever_opens_a_read_case_sees_the_result_and_the_log_says_so_once(case: Settings) -> None:
+    diagnose(case, "ann")
+    assert review.open_case(case, "C1", actor="bob")
+    assert review.open_case(case, "C1", actor="bob")
+    assert told(case)[2:] == [("bob", "model.revealed")]
+    assert diagnose(case, "bob") is ReadStage.AFTER_MODEL
 
 
 def test_after_a_reveal_the_first_diagnosis_is_marked_so(case: Settings) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from core.domain import ReadCategory, ReviewVerdict
 from core.server.identity import Role
-from core.services.review import is_revealed, record_diagnosis, reveal_model
+from core.services.review import open_case, record_diagnosis, reveal_model
 from core.services.worklist import case_detail
 from core.store.records import ReadStage
 
@@ -35,22 +35,22 @@ def record(at, case, category, **fields):
 
 @pytest.mark.usefixtures("home")
 def test_before_the_first_diagnosis_nothing_of_the_model_is_on_the_page(open_page, texts):
-    at = open_page("case.py", case="MISSED")
+    at = open_page("case.py", case="UNREAD")
     assert not at.exception
     assert [tab.label for tab in at.tabs] == ["Quality", "Provenance", "History"]
     assert traces(at, "heatmap") == []
     assert [trace for trace in traces(at, "scatter") if shown_texts(trace)] == []
     said = texts(at) + json.dumps([frame.value.astype(str).to_dict() for frame in at.dataframe])
-    for secret in ("0.97", "Model higher", "invasive", "Probability of"):
+    for secret in ("0.88", "invasive", "Probability of"):
         assert secret not in said
     assert "Model result hidden" in [info.proto.title for info in at.info] or "Record your diagnosis first" in said
 
 
 def test_a_diagnosis_is_locked_before_the_model_and_then_shows_it(home, open_page, texts):
-    at = open_page("case.py", case="MISSED")
-    record(at, "MISSED", ReadCategory.BENIGN, grade="none *really*", confidence=3, text="Quiet.")
+    at = open_page("case.py", case="UNREAD")
+    record(at, "UNREAD", ReadCategory.BENIGN, grade="none *really*", confidence=3, text="Quiet.")
     assert not at.exception
-    own = case_detail(home, "MISSED").diagnoses[-1]
+    own = case_detail(home, "UNREAD").diagnoses[-1]
     assert (own.reader, own.category, own.grade, own.confidence, own.text, own.stage, own.supersedes) == (
         ADA,
         ReadCategory.BENIGN,
@@ -62,8 +62,17 @@ def test_a_diagnosis_is_locked_before_the_model_and_then_shows_it(home, open_pag
     )
     assert at.tabs[0].label == "Flags (1)"
     assert "Model higher" in texts(at)
-    again = open_page("case.py", case="MISSED")
+    again = open_page("case.py", case="UNREAD")
     assert "**Benign**, none \\*really\\*" in texts(again)
+
+
+def test_a_case_somebody_has_read_shows_its_flags_and_the_log_says_to_whom(home, open_page, texts):
+    at = open_page("case.py", case="MISSED")
+    assert at.tabs[0].label == "Flags (1)"
+    assert "Model higher" in texts(at)
+    assert [event.actor for event in case_detail(home, "MISSED").reveals] == ["Another Reader", ADA]
+    record(at, "MISSED", ReadCategory.MALIGNANT)
+    assert case_detail(home, "MISSED").diagnoses[-1].stage is ReadStage.AFTER_MODEL
 
 
 def test_a_category_must_be_chosen(home, open_page, texts):
@@ -77,7 +86,7 @@ def test_the_reveal_is_logged_and_marks_the_later_diagnosis(home, open_page):
     at = open_page("case.py", case="UNREAD")
     at.button(key="reveal_UNREAD").click().run()
     assert not at.exception
-    assert is_revealed(home, "UNREAD", actor=ADA)
+    assert open_case(home, "UNREAD", actor=ADA)
     assert [event.actor for event in case_detail(home, "UNREAD").reveals] == [ADA]
     assert len(traces(at, "heatmap")) == 1
     record(at, "UNREAD", ReadCategory.MALIGNANT)

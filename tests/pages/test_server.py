@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.services.review import is_revealed
+from core.services.review import open_case
 from core.services.worklist import case_detail
 from core.settings import Settings
 
@@ -148,7 +148,7 @@ def test_reading_a_case_in_the_browser(server, page):
     page.get_by_role("button", name="Record diagnosis").click()
     page.get_by_role("tab", name="Flags (1)").wait_for()
     page.locator(".heatmaplayer image").first.wait_for()
-    assert is_revealed(server.settings, "MISSED", actor=ADA)
+    assert open_case(server.settings, "MISSED", actor=ADA)
     page.reload()
     page.get_by_role("tab", name="Flags (1)").wait_for()
     assert [read.reader for read in case_detail(server.settings, "MISSED").diagnoses] == ["Another Reader", ADA]
