@@ -7,7 +7,13 @@ stain vectors: Ruifrok & Johnston, Anal Quant Cytol Histol 23:291 (2001). The li
 HistoQC and TCGA pictures, on 8,200 IDC patches and on generated ink of every hue.
 """
 
+# scipy ships no types: what it returns is named by the annotations here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
+
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +26,8 @@ FADE_UM = 1200.0
 RIM_UM = 40.0
 """Rim about a stroke that is no longer ink by hue but not to be trusted as tissue either."""
 
+SQUARE = np.ones((3, 3), np.bool_)
+"""A pixel and its eight neighbours."""
 MAX_SHARE = 0.3
 """No pen covers more of a slide; a slide where it seems so has its colours wrong, and hue then tells nothing."""
 
@@ -37,20 +45,21 @@ def find_ink(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bo
     sure, cold, warm = ink_pixels(density)
     stained = density.max(-1) > density.min(-1)
     area_px = min(MIN_STROKE_UM2 / um_per_px**2, sure.size / 20)
-    core = _pieces(sure & stained, at_least_px=max(4.0, area_px / 4))
+    core = large_pieces(sure & stained, at_least_px=max(4.0, area_px / 4))
     reach_px = max(1, round(FADE_UM / um_per_px))
-    reached = ndimage.binary_dilation(core, iterations=reach_px, mask=core | warm | cold, structure=np.ones((3, 3)))
-    grown = ndimage.binary_propagation(reached, mask=reached | cold, structure=np.ones((3, 3)))
-    stroke = _pieces(grown, at_least_px=max(6.0, area_px))
+    reached = np.asarray(ndimage.binary_dilation(core, SQUARE, iterations=reach_px, mask=core | warm | cold), np.bool_)
+    grown = np.asarray(ndimage.binary_propagation(reached, SQUARE, mask=reached | cold), np.bool_)
+    stroke = large_pieces(grown, at_least_px=max(6.0, area_px))
     if stroke.mean() > MAX_SHARE:
         return np.zeros_like(stroke)
     rim_px = max(1, min(4, round(RIM_UM / um_per_px)))
-    return ndimage.binary_dilation(stroke, iterations=rim_px, structure=np.ones((3, 3))) if stroke.any() else stroke
+    return np.asarray(ndimage.binary_dilation(stroke, SQUARE, iterations=rim_px), np.bool_)
 
 
-def _pieces(mask: NDArray[np.bool_], *, at_least_px: float) -> NDArray[np.bool_]:
-    """Keep the 8-connected pieces of at least `at_least_px` pixels."""
-    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+def large_pieces(mask: NDArray[np.bool_], *, at_least_px: float, neighbours: Literal[4, 8] = 8) -> NDArray[np.bool_]:
+    """Keep the connected pieces of at least `at_least_px` pixels."""
+    structure = ndimage.generate_binary_structure(2, 1 if neighbours == 4 else 2)
+    labels, _ = cast("tuple[NDArray[np.int32], int]", ndimage.label(mask, structure=structure))
     large = np.bincount(labels.ravel()) >= at_least_px
     large[0] = False
     return large[labels]

@@ -5,6 +5,10 @@ balance matters. Tissue is whatever takes colour out of the light; glass edges, 
 take out all colours alike; coloured ink takes out those that no stain in use takes out (see `core/ink.py`).
 """
 
+# scipy ships no types: what it returns is named by the annotations here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -15,7 +19,7 @@ from scipy import ndimage
 
 from core.domain import Mpp, Region, Size
 from core.errors import MissingMppError
-from core.ink import find_ink
+from core.ink import SQUARE, find_ink, large_pieces
 from core.optics import DEFAULT_GLASS, glass_colour, optical_density
 from core.settings import TissueSettings
 from core.slides.protocol import RgbImage, SlideReader
@@ -94,12 +98,15 @@ def area_fraction(
     """
     integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
     np.cumsum(np.cumsum(mask, axis=0, dtype=np.float64), axis=1, out=integral[1:, 1:])
-    left, right = np.asarray(x) / downsample[0], (np.asarray(x) + width) / downsample[0]
-    top, bottom = np.asarray(y) / downsample[1], (np.asarray(y) + height) / downsample[1]
+    left = np.asarray(x, np.float64) / downsample[0]
+    top = np.asarray(y, np.float64) / downsample[1]
+    right = left + np.asarray(width, np.float64) / downsample[0]
+    bottom = top + np.asarray(height, np.float64) / downsample[1]
 
     def upto(row: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
         points = np.broadcast_arrays(np.clip(row, 0, mask.shape[0]), np.clip(column, 0, mask.shape[1]))
-        return ndimage.map_coordinates(integral, points, order=1, mode="nearest", prefilter=False)
+        looked_up = ndimage.map_coordinates(integral, points, order=1, mode="nearest", prefilter=False)
+        return np.asarray(looked_up, np.float64)
 
     inside = upto(bottom, right) - upto(top, right) - upto(bottom, left) + upto(top, left)
     return np.clip(inside / ((right - left) * (bottom - top)), 0.0, 1.0)
@@ -173,7 +180,7 @@ def _coloured(density: NDArray[np.float32], *, sigma_px: float) -> NDArray[np.bo
     """Pixels with more colour than noise: sure after wide smoothing, grown to maybe after narrow smoothing."""
     sure = _above_noise(density, sigma_px=sigma_px, limit=SURE_COLOUR)
     maybe = _above_noise(density, sigma_px=sigma_px / 2, limit=MAYBE_COLOUR)
-    return ndimage.binary_propagation(sure & maybe, mask=maybe, structure=np.ones((3, 3)))
+    return np.asarray(ndimage.binary_propagation(sure & maybe, SQUARE, mask=maybe), np.bool_)
 
 
 def _above_noise(density: NDArray[np.float32], *, sigma_px: float, limit: float) -> NDArray[np.bool_]:
@@ -196,11 +203,9 @@ def remove_specks_and_holes(
     """
     px_um2 = um_per_px**2
     closed = mask | close_gaps(mask, radius_px=min(CLOSING_UM / um_per_px, MAX_CLOSING_PX))
-    filled = closed | _small_pieces(
-        ~closed, below_px=settings.max_hole_um2 / px_um2, structure=ndimage.generate_binary_structure(2, 1)
-    )
+    filled = ~large_pieces(~closed, at_least_px=settings.max_hole_um2 / px_um2, neighbours=4)
     below_px = min(settings.min_speck_um2 / px_um2, mask.size / 20)
-    return filled & ~_small_pieces(filled, below_px=below_px, structure=np.ones((3, 3)))
+    return large_pieces(filled, at_least_px=below_px)
 
 
 def close_gaps(mask: NDArray[np.bool_], *, radius_px: float) -> NDArray[np.bool_]:
@@ -208,14 +213,7 @@ def close_gaps(mask: NDArray[np.bool_], *, radius_px: float) -> NDArray[np.bool_
     if radius_px < 1 or not mask.any():
         return mask
     padded = np.pad(mask, int(radius_px) + 2)
-    grown = ndimage.distance_transform_edt(~padded) <= radius_px
-    closed = ndimage.distance_transform_edt(grown) > radius_px
+    grown = np.asarray(ndimage.distance_transform_edt(~padded)) <= radius_px
+    closed = np.asarray(ndimage.distance_transform_edt(grown)) > radius_px
     inner = int(radius_px) + 2
     return closed[inner:-inner, inner:-inner]
-
-
-def _small_pieces(mask: NDArray[np.bool_], *, below_px: float, structure: NDArray[np.generic]) -> NDArray[np.bool_]:
-    labels, _ = ndimage.label(mask, structure=structure)
-    small = np.bincount(labels.ravel()) < below_px
-    small[0] = False
-    return small[labels]

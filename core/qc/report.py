@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum, StrEnum
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,22 @@ class QcPart:
     reason: str
     """Reason of a QC verdict, in the words of the log."""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> QcPart:
+        """Read a part back; keys that others added are ignored.
+
+        Raises:
+            KeyError: a field is missing.
+            ValueError: a field holds something else than it should.
+        """
+        return cls(
+            name=str(values["name"]),
+            area_mm2=float(str(values["area_mm2"])),
+            fraction_of_tissue=float(str(values["fraction_of_tissue"])),
+            origin=Origin(str(values["origin"])),
+            reason=str(values["reason"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class QcReport:
@@ -121,15 +138,16 @@ class QcReport:
             KeyError: a field is missing.
             ValueError: a field holds something else than it should.
         """
-        parts, warnings = values["parts"], values["warnings"]
-        if not (isinstance(parts, Sequence) and isinstance(warnings, Sequence)):
+        if not (isinstance(values["parts"], list) and isinstance(values["warnings"], list)):
             raise ValueError("A quality report needs lists of parts and warnings. Analyse the slide again.")
+        parts = cast("list[Mapping[str, object]]", values["parts"])
+        warnings = cast("list[object]", values["warnings"])
         return cls(
             score=float(str(values["score"])),
             tissue_mm2=float(str(values["tissue_mm2"])),
             usable_mm2=float(str(values["usable_mm2"])),
             usable_fraction=float(str(values["usable_fraction"])),
-            parts=tuple(QcPart(**{**part, "origin": Origin(part["origin"])}) for part in parts),
+            parts=tuple(map(QcPart.from_dict, parts)),
             formula=str(values["formula"]),
             warnings=tuple(map(str, warnings)),
             version=str(values["version"]),

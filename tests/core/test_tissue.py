@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from core.domain import Mpp, MppSource, Region, Size
 from core.errors import MissingMppError
@@ -134,18 +135,22 @@ def test_specks_and_holes_go_by_area() -> None:
     mask = np.zeros((40, 40), np.bool_)
     mask[5:25, 5:25] = True
     mask[8, 8] = False  # 1 px of 100 um2: a hole to close
-    mask[15:17, 15:17] = False  # 400 um2: stays open
     mask[35, 35:37] = True  # 200 um2: dust
     mask[30:32, 30:32] = True  # 400 um2: tissue
-    expected = mask.copy()
-    expected[8, 8] = True
-    expected[35, 35:37] = False
     cleaned = remove_specks_and_holes(mask, um_per_px=10.0, settings=settings)
-    # the closing of 48 um may round the corners of what is left open, so the kept hole is asked for apart
     assert cleaned[8, 8]
     assert not cleaned[35, 35:37].any()
     assert cleaned[30:32, 30:32].all()
-    assert (cleaned | expected == cleaned).all()
+    assert cleaned[mask & (np.arange(40) < 30)].all()
+
+
+def test_a_large_hole_stays_open() -> None:
+    mask = np.ones((60, 60), np.bool_)
+    mask[20:40, 20:40] = False  # 320 um across, 102,400 um2
+    mask[5:8, 5:8] = False  # 48 um across
+    cleaned = remove_specks_and_holes(mask, um_per_px=16.0, settings=SETTINGS)
+    assert cleaned[5:8, 5:8].all()
+    assert not cleaned[24:36, 24:36].any()
 
 
 def test_closing_joins_fat_cells_and_leaves_the_outline() -> None:
@@ -231,7 +236,6 @@ def test_padding_beside_tissue_is_left_out(padding: int) -> None:
 def test_image_without_glass_is_all_tissue() -> None:
     rng = np.random.default_rng(5)
     picture = (np.array([205, 140, 185]) + rng.normal(0, 15, (60, 60, 1))).clip(0, 255).astype(np.uint8)
-    picture = np.repeat(picture, 1, axis=2)
     assert segment_tissue(picture, um_per_px=UM_PER_PX, settings=SETTINGS).mean() > 0.98
 
 
@@ -280,9 +284,7 @@ def test_real_pen_and_coverslip_edge(name: str, um_per_px: float, leak: float, k
     found = segment_tissue(picture, um_per_px=um_per_px, settings=SETTINGS)
     assert (found & artefact).sum() <= leak * artefact.sum()
     saturated = (picture.max(-1).astype(int) - picture.min(-1)) > 0.12 * picture.max(-1)
-    near = np.asarray(Image.fromarray(artefact).resize(artefact.shape[::-1])) | artefact
-    for _ in range(3):
-        near = near | np.roll(near, 1, 0) | np.roll(near, -1, 0) | np.roll(near, 1, 1) | np.roll(near, -1, 1)
+    near = ndimage.binary_dilation(artefact, np.ones((3, 3)), iterations=3)
     tissue = saturated & ~near
     assert (found & tissue).sum() >= kept * tissue.sum()
     # and most of the slide's glass stays glass
