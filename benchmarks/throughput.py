@@ -55,8 +55,6 @@ class Measurement:
 
 def main() -> None:
     options = _options()
-    streams = os.cpu_count() or 1
-    torch.set_num_threads(1)
     with _folder(options.cache) as folder:
         found: list[Measurement] = []
         for side in (int(text) for text in options.sizes.split(",")):
@@ -64,7 +62,7 @@ def main() -> None:
             for setting in SETTINGS:
                 if side <= options.parts_up_to:
                     found += [_reading(slide, setting, side, fast=fast) for fast in (True, False)]
-                    found.append(_network(setting, side, streams=streams))
+                    found.append(_network(setting, side))
                 found.append(_whole(slide, setting, side, folder=folder))
                 print(f"measured {setting} on {side} px", file=sys.stderr)
     if options.json:
@@ -117,7 +115,7 @@ def _reading(slide: Path, setting: str, side: int, *, fast: bool) -> Measurement
         return _timed(name, setting, side, len(grid), lambda: _on_threads(read, range(0, len(grid), BATCH), threads=2))
 
 
-def _network(setting: str, side: int, *, streams: int) -> Measurement:
+def _network(setting: str, side: int) -> Measurement:
     model, spec = random_model(setting)
     batch = np.random.default_rng(0).integers(0, 256, (BATCH, spec.size_px, spec.size_px, 3), np.uint8)
     model.predict(batch)
@@ -127,7 +125,7 @@ def _network(setting: str, side: int, *, streams: int) -> Measurement:
         setting,
         side,
         calls * BATCH,
-        lambda: _on_threads(lambda _: model.predict(batch), range(calls), threads=streams),
+        lambda: _on_threads(lambda _: model.predict(batch), range(calls), threads=model.parallel_calls),
     )
 
 

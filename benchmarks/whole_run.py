@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from core.inference import predict_tiles
 from core.settings import TissueSettings
 from core.slides import open_slide
 from core.tiles import TileSpec, tile_grid
 from core.tissue import find_tissue
+from models.device import prepare_for_tiles
 from models.networks import build_network
 from models.torch_model import TorchTileModel
 
@@ -39,7 +38,7 @@ def random_model(setting: str) -> tuple[TorchTileModel, TileSpec]:
         tile_px=spec.size_px,
         mpp=mpp,
         input_px=input_px,
-        device="cpu",
+        device=prepare_for_tiles("cpu"),
     )
     return model, spec
 
@@ -50,11 +49,8 @@ def main() -> None:
     parser.add_argument("setting", choices=sorted(SETTINGS))
     parser.add_argument("out", type=Path)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--streams", type=int, default=os.cpu_count() or 1, help="model calls at once, one thread each")
     options = parser.parse_args()
     started = time.perf_counter()
-    if options.streams > 1:
-        torch.set_num_threads(1)
     model, spec = random_model(options.setting)
     with open_slide(options.slide) as reader:
         mpp = reader.info.mpp
@@ -62,9 +58,7 @@ def main() -> None:
         mask = find_tissue(reader, TissueSettings())
         grid = tile_grid(reader.info.size, mpp, spec=spec, mask=mask)
         begun = time.perf_counter()
-        result = predict_tiles(
-            reader, grid, model, batch_size=options.batch, read_threads=2, compute_threads=options.streams
-        )
+        result = predict_tiles(reader, grid, model, batch_size=options.batch, read_threads=2)
         ended = time.perf_counter()
     np.savez(options.out, xy_level0=grid.xy_level0, probabilities=result.probabilities)
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -53,6 +53,15 @@ class TileModel(Protocol):
         """What it computes on, in words, e.g. "cpu (bf16, 2 threads)"."""
         ...
 
+    @property
+    def parallel_calls(self) -> int:
+        """How many threads should call `predict` at once: 1 on a GPU; on a CPU one single-threaded call a core.
+
+        That does a quarter more than one call spread over all cores, because no core waits for another inside the
+        network.
+        """
+        ...
+
     def predict(self, tiles: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """Return (N, classes) probabilities, each row summing to 1, for (N, H, W, 3) tiles.
 
@@ -79,7 +88,6 @@ def predict_tiles(
     *,
     batch_size: int = 32,
     read_threads: int = 2,
-    compute_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     tile_sink: TileSink | None = None,
@@ -95,9 +103,6 @@ def predict_tiles(
         model: The classifier.
         batch_size: Most tiles handed to the model at once; halved whenever the device runs out of memory.
         read_threads: Threads that read tiles while the model computes.
-        compute_threads: Threads that call the model at the same time. On a CPU, as many as there are cores, each with a
-            single-threaded model, does a quarter more than one call spread over all cores, because no core waits for
-            another inside the network. A GPU wants 1.
         progress: Called after every batch with tiles done and tiles in all.
         cancelled: Asked before every batch.
         tile_sink: Sees the pixels of every tile that is read, for instance to measure quality; see `TileSink`.
@@ -118,11 +123,11 @@ def predict_tiles(
     with ExitStack() as stack:
         # Left in reverse order: computing, which waits for batches that are read, ends before reading does.
         reading = stack.enter_context(_pool("tile-reader", read_threads))
-        computing = stack.enter_context(_pool("tile-model", compute_threads))
+        computing = stack.enter_context(_pool("tile-model", model.parallel_calls))
         batches = _in_order(
             reading, lambda rows: _read_batch(reader, grid, rows, tile_sink), rows_of_batches, ahead=read_threads + 1
         )
-        results = _in_order(computing, runner.predict, batches, ahead=compute_threads + 1)
+        results = _in_order(computing, runner.predict, batches, ahead=model.parallel_calls + 1)
         for rows in rows_of_batches:
             if cancelled is not None and cancelled():
                 raise CancelledError("The analysis was cancelled. Run it again to go on from its last checkpoint.")

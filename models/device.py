@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,6 +21,8 @@ class Device:
     """Format of weights and activations during inference."""
     words: str
     """For people: "cpu (bf16, 2 threads)"."""
+    parallel_calls: int = 1
+    """Calls of the network that should run at once."""
 
 
 def choose_device(requested: str = "auto") -> Device:
@@ -43,6 +46,31 @@ def choose_device(requested: str = "auto") -> Device:
     threads = torch.get_num_threads()
     plural = "" if threads == 1 else "s"
     return Device(torch.device("cpu"), dtype, f"cpu ({_short(dtype)}, {threads} thread{plural})")
+
+
+def prepare_for_tiles(requested: str = "auto") -> Device:
+    """Choose the device and set this process up for the most tiles a second.
+
+    On a CPU every core then computes a batch of its own, so PyTorch is told to use one thread a call. That holds for
+    the whole process: only a process that does nothing but analyse slides asks for it.
+
+    Raises:
+        InputError: as `choose_device`.
+    """
+    device = choose_device(requested)
+    if device.target.type != "cpu":
+        return device
+    cores = usable_cores()
+    torch.set_num_threads(1)
+    words = f"cpu ({_short(device.dtype)}, {cores} core{'' if cores == 1 else 's'})"
+    return replace(device, words=words, parallel_calls=cores)
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def cpu_has_bf16() -> bool:

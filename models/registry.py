@@ -14,16 +14,17 @@ from torch import Tensor, nn
 
 from core.errors import ModelError
 from models.cards import SHIPPED, ModelCard, load_card, sha256_of_file
+from models.device import Device
 from models.networks import build_network
 from models.torch_model import TorchTileModel
 
 
-def load_model(name: str, *, device: str = "auto", root: Path = SHIPPED) -> TorchTileModel:
+def load_model(name: str, *, device: str | Device = "auto", root: Path = SHIPPED) -> TorchTileModel:
     """Load a model for inference, after checking that its weights are the ones its card was written for.
 
     Args:
         name: Name of the card.
-        device: "auto" (CUDA, then CPU), "cpu" or "cuda".
+        device: "auto" (CUDA, then CPU), "cpu" or "cuda", or one that is chosen already (`device.prepare_for_tiles`).
         root: Folder with `cards/` and `weights/`.
 
     Raises:

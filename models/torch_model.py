@@ -44,6 +44,7 @@ class TorchTileModel:
         self.mpp = mpp
         self.input_px = input_px
         self.device = device.words
+        self.parallel_calls = device.parallel_calls
         self._device = device
         self._network = network
         self._temperature = temperature
@@ -59,7 +60,7 @@ class TorchTileModel:
         tile_px: int,
         mpp: float,
         input_px: int,
-        device: str = "auto",
+        device: str | Device = "auto",
         temperature: float = 1.0,
         mean_255: tuple[float, float, float] = IDC_MEAN_255,
         std_255: tuple[float, float, float] = IDC_STD_255,
@@ -73,7 +74,7 @@ class TorchTileModel:
             tile_px: Side of the square tiles that the caller supplies, in pixels at `mpp`.
             mpp: um/px of the tiles.
             input_px: Side to which tiles are resized before the network.
-            device: "auto", "cpu" or "cuda".
+            device: "auto", "cpu" or "cuda", or one that is chosen already (`device.prepare_for_tiles`).
             temperature: Logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
             mean_255: Mean R, G, B that the network was trained with, 0-255.
             std_255: Standard deviation of R, G, B that the network was trained with, 0-255.
@@ -82,7 +83,7 @@ class TorchTileModel:
             InputError: the device is unknown or not there.
             ModelError: the network does not start with a convolution over RGB.
         """
-        chosen = choose_device(device)
+        chosen = device if isinstance(device, Device) else choose_device(device)
         ready = copy.deepcopy(network).float().eval().requires_grad_(requires_grad=False)
         fuse_batch_norms(ready)
         fold_input_scale(ready, std_255)

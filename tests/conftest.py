@@ -74,6 +74,7 @@ class FakeModel:
     tile_px = 64
     mpp = 2.0
     device = "numpy"
+    parallel_calls = 2
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N, 2) probabilities from the mean darkness of (N, H, W, 3) tiles."""

@@ -32,6 +32,7 @@ from core.store.records import RunResult, SlideFacts, SlideRecord
 from core.store.results import save_run
 from core.tissue import find_tissue
 from models.cards import ModelCard, load_card
+from models.device import prepare_for_tiles
 from models.registry import load_model
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def analyse_and_record(
 @lru_cache(maxsize=2)
 def shared_model(name: str, device: str) -> TileModel:
     """Load a model once per process: a worker analyses many slides with it."""
-    model = load_model(name, device=device)
+    model = load_model(name, device=prepare_for_tiles(device))
     log.info("%s runs on %s", name, model.device)
     return model
 

@@ -72,7 +72,7 @@ def _tables(out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
             columns=["slide_id", "run_id", "model", "weights_sha256", "aggregation", "class", "score"],
         ),
         "flags": pd.DataFrame(
-            [{"case_id": detail.row.case_id, **asdict(flag)} for detail in details for flag in detail.row.flags],
+            [{"case_id": detail.case.case_id, **asdict(flag)} for detail in details for flag in detail.flags],
             columns=["case_id", *(field.name for field in fields(FlagRecord))],
         ),
         "diagnoses": pd.DataFrame([asdict(read) for detail in details for read in detail.diagnoses]),
@@ -85,7 +85,7 @@ def _tables(out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
 
 
 def _case_row(detail: CaseDetail) -> dict[str, object]:
-    row = detail.row
+    row = detail.case
     return {
         "case_id": row.case_id,
         "site": row.site,
@@ -118,7 +118,7 @@ def _score_rows(run: RunResult) -> Iterable[dict[str, object]]:
 
 
 def _events(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Path:
-    entities = [f"case:{detail.row.case_id}" for detail in details]
+    entities = [f"case:{detail.case.case_id}" for detail in details]
     entities += [f"slide:{slide.slide_id}" for detail in details for slide in detail.slides]
     with open_log(settings) as database:
         events = events_of(database, entities)

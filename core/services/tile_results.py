@@ -93,7 +93,7 @@ def _measure(
     um_per_px = grid.spec.size_um / grid.size_px
 
     def measure_quality(tiles: NDArray[np.uint8], rows: slice) -> None:
-        qc[rows] = tile_qc(tiles, um_per_px=um_per_px)
+        qc[rows] = tile_qc(tiles, um_per_px=um_per_px, glass=mask.glass)
 
     predictions = predict_tiles(
         reader,

@@ -53,6 +53,7 @@ class ColourModel:
     tile_px: int = 8
     mpp: float = 8.0
     device: str = "numpy"
+    parallel_calls: int = 1
     sizes: list[int] = field(default_factory=list)
 
     def predict(self, tiles: NDArray[np.uint8], /) -> NDArray[np.float32]:
@@ -74,8 +75,8 @@ def tile_numbers(probabilities: NDArray[np.float32]) -> list[int]:
 
 @pytest.mark.parametrize(("batch", "read", "compute"), [(1, 1, 1), (7, 4, 1), (7, 3, 3), (32, 2, 2), (100, 2, 1)])
 def test_row_i_belongs_to_tile_i_whatever_the_threads(batch: int, read: int, compute: int) -> None:
-    slide, model = CountingSlide(10, 7), ColourModel()
-    result = predict_tiles(slide, grid_of(slide), model, batch_size=batch, read_threads=read, compute_threads=compute)
+    slide, model = CountingSlide(10, 7), ColourModel(parallel_calls=compute)
+    result = predict_tiles(slide, grid_of(slide), model, batch_size=batch, read_threads=read)
     assert tile_numbers(result.probabilities) == list(range(70))
     assert sorted(slide.read_order) == list(range(70))
     assert result.classes == ("rest", "colour")
