@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 
-.PHONY: demo serve test lint types clean
+.PHONY: demo serve test lint types wheel clean
 
 demo: $(INSTALLED)
 	$(BIN)/second-read demo
@@ -24,6 +24,11 @@ lint: $(TEST_INSTALLED)
 types: $(TEST_INSTALLED)
 	$(BIN)/pyright
 
+# The wheel carries the slide viewer's library with its licence, so that an intranet needs no registry for it.
+wheel: $(INSTALLED)
+	$(BIN)/python -m core.setup_assets
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info
 
@@ -35,6 +40,7 @@ $(VENV)/pyvenv.cfg:
 $(INSTALLED): pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "Installing the pinned dependencies into $(VENV) (about 5 GB, two to three minutes once) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m core.setup_assets
 	@touch $@
 
 $(TEST_INSTALLED): $(INSTALLED)

@@ -18,6 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from core.server.latency import send_small_answers_at_once
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
+from core.server.viewer import viewer_routes
 from core.services.worker import supervise
 from core.settings import Settings
 
@@ -41,7 +42,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 app = st.App(
     "pages/router.py",
     secrets={"auth": {"cookie_secret": SECRET}},
-    routes=routes(SECRET),
+    routes=[*routes(SECRET), *viewer_routes(SETTINGS, secret=SECRET)],
     middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(os.environ))],
     lifespan=lifespan,
 )
