@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from core.errors import NotFoundError
 from core.services.review import case_history, open_case
 from core.services.worklist import case_detail, worklist
 from pages.parts.actions import show_notice
-from pages.parts.case_parts import choose_case, choose_slide, show_header, show_reads
+from pages.parts.case_parts import choose_case, show_header, show_reads
+from pages.parts.case_slides import choose_slide, show_case_slide, show_flag_on_slide
 from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
-from pages.parts.viewer import show_slide
 
 user = require_role()
 settings = current_settings()
@@ -30,8 +32,11 @@ except NotFoundError as err:
 
 revealed = open_case(settings, case_id, actor=user.actor)
 show_header(settings, detail, order=order, user=user, revealed=revealed)
+slide, look = choose_slide(detail.slides)
+run = detail.runs.get(slide.slide_id)
+show_case_slide(settings, detail, slide, look, user=user, revealed=revealed)
 
-picture, reading = st.columns([5, 3], gap="medium")
+reading, details = st.columns([3, 5], gap="medium")
 with reading:
     show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses)
     if not any(run.scores for run in detail.runs.values()):
@@ -40,26 +45,22 @@ with reading:
         show_review(settings, case_id, user=user, reviews=detail.reviews)
     else:
         show_reveal(settings, case_id, user=user)
-with picture:
-    slide = choose_slide(detail.slides)
-    run = detail.runs.get(slide.slide_id)
-    show_slide(settings, slide, run, flags=detail.flags, revealed=revealed)
-
-if revealed:
-    flags, result, quality, provenance, reads, history = st.tabs(
-        [f"Flags ({len(detail.flags)})", "Model result", "Quality", "Provenance", "All reads", "History"]
-    )
-    with flags:
-        show_flags(detail.flags)
-    with result:
-        show_result(run)
-    with reads:
-        show_reads(detail)
-else:
-    quality, provenance, history = st.tabs(["Quality", "Provenance", "History"])
-with quality:
-    show_quality(run)
-with provenance:
-    show_provenance(slide, run)
-with history:
-    show_history(case_history(settings, case_id))
+with details:
+    if revealed:
+        flags, result, quality, provenance, reads, history = st.tabs(
+            [f"Flags ({len(detail.flags)})", "Model result", "Quality", "Provenance", "All reads", "History"]
+        )
+        with flags:
+            show_flags(detail.flags, show_on_slide=partial(show_flag_on_slide, detail.slides))
+        with result:
+            show_result(run)
+        with reads:
+            show_reads(detail)
+    else:
+        quality, provenance, history = st.tabs(["Quality", "Provenance", "History"])
+    with quality:
+        show_quality(run)
+    with provenance:
+        show_provenance(slide, run)
+    with history:
+        show_history(case_history(settings, case_id))

@@ -1,4 +1,4 @@
-"""Pieces of the case screen: choosing a case and a slide, the header with its way to the neighbours, all reads."""
+"""Pieces of the case screen: choosing a case, the header with its way to the neighbours, all reads."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from core.server.identity import User
 from core.services.review import assign
 from core.services.worklist import CaseDetail
 from core.settings import Settings
-from core.store.records import SlideRecord
 from pages.parts.actions import attempt
-from pages.parts.badges import CASES, FLAGS, NOT_ANALYSED, SLIDES, VERDICTS, plain, show_badges, time_in_words
+from pages.parts.badges import CASES, FLAGS, VERDICTS, plain, show_badges, time_in_words
 from pages.parts.reading import show_read
 from pages.parts.worklist_parts import show_empty
-
-_FEW = 4
-"""Up to so many slides are all shown at once; more go into a list."""
 
 
 def choose_case(order: Sequence[str], *, user: User) -> str:
@@ -91,25 +87,6 @@ def _show_neighbours(case_id: str, *, order: Sequence[str]) -> None:
     if target is not None:
         st.query_params["case"] = target
         st.rerun()
-
-
-def choose_slide(slides: Sequence[SlideRecord]) -> SlideRecord:
-    """Let the reader choose among the slides of the case; every one is offered, whatever its state."""
-    by_id = {slide.slide_id: slide for slide in slides}
-    asked = st.query_params.get("slide")
-    default = asked if asked in by_id else next(iter(by_id))
-    if len(by_id) == 1:
-        chosen = default
-        st.markdown(f"**Slide {plain(chosen)}**")
-    elif len(by_id) <= _FEW:
-        chosen = st.segmented_control("Slide", list(by_id), default=default, required=True, key=f"slide_of_{default}")
-    else:
-        chosen = st.selectbox("Slide", list(by_id), index=list(by_id).index(default), key=f"slide_of_{default}")
-    slide = by_id[chosen]
-    look = SLIDES[slide.status] if slide.status else NOT_ANALYSED
-    if look is not SLIDES.get(slide.status) or slide.message:
-        show_badges([look])
-    return slide
 
 
 def show_reads(detail: CaseDetail) -> None:

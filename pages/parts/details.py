@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -12,8 +12,13 @@ from core.store.records import EventRecord, FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS, MPP_SOURCES, STAINS, in_words, plain, time_in_words
 
 
-def show_flags(flags: Sequence[FlagRecord]) -> None:
-    """List the flags with their reasons, numbered as on the slide."""
+def show_flags(flags: Sequence[FlagRecord], *, show_on_slide: Callable[[FlagRecord], None]) -> None:
+    """List the flags with their reasons, numbered as on the slide.
+
+    Args:
+        flags: Of the case.
+        show_on_slide: Lets the page show the place of a flag.
+    """
     if not flags:
         st.success("No rule raised a flag on this case.", icon=":material/check_circle:")
         return
@@ -25,6 +30,16 @@ def show_flags(flags: Sequence[FlagRecord]) -> None:
                 st.badge(look.label, icon=look.icon, color=look.colour, help=look.meaning or None)
                 if flag.slide_id:
                     st.caption(f"Slide {plain(flag.slide_id)}", width="content")
+                if flag.slide_id and flag.x is not None:
+                    st.space("stretch")
+                    st.button(
+                        "Show on slide",
+                        key=f"show_flag_{number}",
+                        icon=":material/my_location:",
+                        type="tertiary",
+                        on_click=show_on_slide,
+                        args=(flag,),
+                    )
             st.markdown(plain(flag.reason))
             st.caption(_flag_source(flag))
 

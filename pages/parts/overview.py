@@ -1,4 +1,7 @@
-"""One slide on the case screen: its picture, the heatmap with its controls, and the numbered places of the flags."""
+"""The overview of a slide: the whole of it in one picture, with the heatmap and the numbered places of the flags.
+
+Drawn from what the analysis stored, so that it stays when the slide file itself is gone.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from core.services.display import cells_of, positive_class
 from core.services.pictures import SlidePicture
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
-from pages.parts.badges import FLAGS, NOT_ANALYSED, SLIDES
+from pages.parts.badges import FLAGS
 from pages.parts.charts import CONFIG, Marker, add_heatmap, add_markers, slide_figure
 from pages.parts.resources import load_picture, picture_url
 
@@ -41,16 +44,19 @@ def flag_markers(flags: Sequence[FlagRecord], *, slide_id: str, size: Size) -> l
 
 
 @st.fragment
-def show_slide(
+def show_overview(
     settings: Settings, slide: SlideRecord, run: RunRecord | None, *, flags: Sequence[FlagRecord], revealed: bool
 ) -> None:
-    """Show a slide; before the reveal its picture only.
+    """Show a slide's picture; before the reveal nothing lies on it.
 
     A fragment, so that moving a slider redraws the picture and nothing else.
     """
     picture = _picture(settings, slide, run)
     if picture is None or run is None:
-        _show_why_not(slide)
+        st.info(
+            "The overview is drawn when the slide is analysed; look at it in the microscope until then.",
+            icon=":material/hourglass_empty:",
+        )
         return
     classes = [name.removeprefix("prob_") for name in picture.tiles.columns if name.startswith("prob_")]
     name, threshold, opacity = "", 0.0, 0.0
@@ -118,10 +124,3 @@ def _picture(settings: Settings, slide: SlideRecord, run: RunRecord | None) -> S
         )
     except NotFoundError:
         return None
-
-
-def _show_why_not(slide: SlideRecord) -> None:
-    """Say why there is no picture: the slide stays visible with its reason."""
-    look = SLIDES[slide.status] if slide.status else NOT_ANALYSED
-    reason = slide.message or "The analysis has not run yet; its progress is under Add slides and jobs."
-    st.warning(reason, title=f"{slide.slide_id}: {look.label.lower()}", icon=look.icon)

@@ -1,0 +1,123 @@
+"""The slides of a case on its page: which one, in the microscope or as an overview, and how a flag is found on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import streamlit as st
+
+from core.domain import Region, SlideStatus
+from core.server.identity import User
+from core.services.worklist import CaseDetail
+from core.settings import Settings
+from core.store.records import FlagRecord, SlideRecord
+from pages.parts.badges import NOT_ANALYSED, SLIDES, plain
+from pages.parts.overview import show_overview
+from pages.parts.slide_viewer import CaseView, show_on_slide, slide_viewer
+
+VIEWER_KEY = "slide_viewer"
+_LOOK_KEY = "slide_look"
+_HEIGHT_PX = 520
+"""Height of the slide in the microscope: with toolbar and status line it fits a window of 900 px below the header."""
+_FEW = 4
+"""Up to so many slides are all shown at once; more go into a list."""
+
+
+class Look(StrEnum):
+    """Ways to look at a slide."""
+
+    MICROSCOPE = "Microscope"
+    OVERVIEW = "Overview"
+
+
+def choose_slide(slides: Sequence[SlideRecord]) -> tuple[SlideRecord, Look]:
+    """Let the reader choose among the slides of the case, every one whatever its state, and how to look at it."""
+    by_id = {slide.slide_id: slide for slide in slides}
+    default = _first_slide(slides)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        if len(by_id) == 1:
+            chosen = default
+            st.markdown(f"**Slide {plain(chosen)}**", width="content")
+        elif len(by_id) <= _FEW:
+            chosen = st.segmented_control(
+                "Slide",
+                list(by_id),
+                default=default,
+                required=True,
+                key=_slide_key(slides),
+                label_visibility="collapsed",
+            )
+        else:
+            chosen = st.selectbox(
+                "Slide", list(by_id), index=list(by_id).index(default), key=_slide_key(slides), width=320
+            )
+        look = st.segmented_control(
+            "Look at the slide in",
+            list(Look),
+            default=Look.MICROSCOPE,
+            required=True,
+            key=_LOOK_KEY,
+            label_visibility="collapsed",
+        )
+    return by_id[chosen], Look(look)
+
+
+def _first_slide(slides: Sequence[SlideRecord]) -> str:
+    asked = st.query_params.get("slide")
+    return asked if asked in {slide.slide_id for slide in slides} else slides[0].slide_id
+
+
+def _slide_key(slides: Sequence[SlideRecord]) -> str:
+    """Key of the choice of a slide: another for every case, so that a choice is never carried over."""
+    return f"slide_of_{_first_slide(slides)}"
+
+
+def show_case_slide(
+    settings: Settings, detail: CaseDetail, slide: SlideRecord, look: Look, *, user: User, revealed: bool
+) -> None:
+    """Show one slide of a case; what is wrong with it stands above it.
+
+    Args:
+        settings: Names the home folder.
+        detail: The case.
+        slide: Which of its slides.
+        look: In the microscope or as an overview.
+        user: Who looks.
+        revealed: Whether this reader may see the model's result.
+    """
+    if slide.status is not SlideStatus.OK:
+        _show_state(slide)
+    if slide.status is SlideStatus.UNREADABLE:
+        return
+    if look is Look.OVERVIEW:
+        show_overview(settings, slide, detail.runs.get(slide.slide_id), flags=detail.flags, revealed=revealed)
+        return
+    view = CaseView(
+        slides=[one for one in detail.slides if one.status is not SlideStatus.UNREADABLE],
+        slide_id=slide.slide_id,
+        runs=detail.runs,
+        flags=detail.flags,
+        revealed=revealed,
+    )
+    field = "note" if revealed else "text"
+    slide_viewer(
+        settings, view, user=user, key=VIEWER_KEY, note_key=f"{field}_{detail.case.case_id}", height_px=_HEIGHT_PX
+    )
+
+
+def _show_state(slide: SlideRecord) -> None:
+    """Say why a slide has no result: it stays visible with its reason."""
+    look = SLIDES[slide.status] if slide.status else NOT_ANALYSED
+    reason = slide.message or "The analysis has not run yet; its progress is under Add slides and jobs."
+    st.warning(reason, title=f"{slide.slide_id}: {look.label.lower()}", icon=look.icon)
+
+
+def show_flag_on_slide(slides: Sequence[SlideRecord], flag: FlagRecord) -> None:
+    """Choose a flag's slide in the microscope and move to the flag: a callback, run before the page is built."""
+    if flag.slide_id is None or flag.x is None or flag.y is None:
+        return
+    st.session_state[_LOOK_KEY] = Look.MICROSCOPE
+    if len(slides) > 1:
+        st.session_state[_slide_key(slides)] = flag.slide_id
+    show_on_slide(VIEWER_KEY, flag.slide_id, Region(flag.x, flag.y, flag.width or 1, flag.height or 1))
