@@ -13,7 +13,17 @@ COMMANDS = ("add", "analyse", "worker", "serve", "demo", "phantom", "train", "lo
 """In the order in which `--help` lists them; each lives in the module of its name (`log` in `log_commands`)."""
 
 
-class LazyGroup(click.Group):
+class FullHelpGroup(click.Group):
+    """A group that lists every command with the whole first sentence of its help; click would cut it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the section of `--help` that lists the commands."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(command)) for name, command in commands if command is not None])
+
+
+class LazyGroup(FullHelpGroup):
     """A group that imports a command only when it is used, so that `--help` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
@@ -26,6 +36,11 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"core.commands.{'log_commands' if cmd_name == 'log' else cmd_name}")
         return module.command
+
+
+def _first_sentence(command: click.Command) -> str:
+    paragraph = (command.help or "").split("\n\n")[0]
+    return " ".join(paragraph.split()).split(". ")[0].removesuffix(".") + "."
 
 
 @click.group(cls=LazyGroup, epilog=NOT_FOR_DIAGNOSIS, context_settings={"help_option_names": ["-h", "--help"]})

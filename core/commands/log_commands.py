@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from core.commands import FullHelpGroup
 from core.commands.options import home_option, settings_for
 
 BROKEN = 1
 """Exit code of a log whose chain does not hold."""
 
 
-@click.group("log")
+@click.group("log", cls=FullHelpGroup)
 def command() -> None:
     """Check the append-only log."""
 

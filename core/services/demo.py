@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.domain import ReadCategory
 from core.errors import InputError, StorageError
 from core.phantom.cohort import write_cohort
-from core.services import analyse, catalogue, review, worklist
+from core.services import catalogue, review, worklist
 from core.settings import Settings
 
 ACTOR = "demonstration"
@@ -30,12 +30,30 @@ def prepare_demo(settings: Settings, *, seed: int, progress: StepProgress) -> No
         cases=None,
         progress=lambda done, total, _name: progress("Generating slides", done, total),
     )
+    load_cohort(settings, manifest, progress=progress)
+
+
+def load_cohort(settings: Settings, manifest: Path, *, progress: StepProgress) -> None:
+    """Add a written cohort, record its seeded diagnoses and analyse the slides that have no result yet.
+
+    Raises:
+        InputError: the manifest, or the diagnoses.csv beside it, cannot be used.
+        StorageError: the home folder cannot be written.
+    """
     slide_ids = catalogue.add_manifest(settings, manifest, actor=ACTOR).slide_ids
     _record_diagnoses(settings, manifest.with_name("diagnoses.csv"))
     missing = [slide_id for slide_id in slide_ids if catalogue.get_slide(settings, slide_id).run_id is None]
-    for done, slide_id in enumerate(missing, start=1):
-        analyse.analyse_and_record(settings, slide_id, actor=ACTOR)
-        progress("Analysing slides", done, len(missing))
+    if missing:
+        _analyse(settings, missing, progress=progress)
+
+
+def _analyse(settings: Settings, slide_ids: Sequence[str], *, progress: StepProgress) -> None:
+    # Imported late: it brings torch, for which a demonstration that is there already need not wait.
+    from core.services.analyse import analyse_and_record
+
+    for done, slide_id in enumerate(slide_ids, start=1):
+        analyse_and_record(settings, slide_id, actor=ACTOR)
+        progress("Analysing slides", done, len(slide_ids))
 
 
 def write_phantoms(
