@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class Settings:
     """Tiles per forward pass; halved when the device runs out of memory."""
     read_threads: int = 2
     """Threads that decode tiles while the network computes."""
+    stride_um: float | None = None
+    """Step from tile to tile in um; None = the model's tile size, so that tiles neither overlap nor leave gaps."""
     min_tissue_fraction: float = 0.25
     """Tiles with less tissue than this are dropped and counted as background."""
     upload_limit_mib: int = 200
@@ -89,6 +92,7 @@ class Settings:
             model=environ.get("SECOND_READ_MODEL", DEFAULT_MODEL),
             device=_choice(environ, "SECOND_READ_DEVICE", ("auto", "cpu", "cuda")),
             batch_size=_positive_int(environ, "SECOND_READ_BATCH_SIZE", 32),
+            stride_um=_positive_um(environ, "SECOND_READ_STRIDE_UM"),
             read_threads=_positive_int(environ, "SECOND_READ_READ_THREADS", 2),
         )
 
@@ -105,3 +109,16 @@ def _positive_int(environ: Mapping[str, str], name: str, default: int) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1.")
     return int(value)
+
+
+def _positive_um(environ: Mapping[str, str], name: str) -> float | None:
+    value = environ.get(name)
+    if not value:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{name} is {value!r}; it must be a positive number of micrometres.")
+    return number

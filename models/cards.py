@@ -33,6 +33,8 @@ class ModelCard:
     """The entry of `classes` that the target describes."""
     positive_title: str
     """The same in words, as it stands in the reason of a flag."""
+    normal_class: str
+    """The entry of `classes` that is reported where no other is present."""
     classes: tuple[str, ...]
     """Names of the network's outputs, in order."""
     tissue: str
@@ -81,6 +83,10 @@ class ModelCard:
             for wrong, text in (
                 (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes), "classes must be distinct"),
                 (self.positive_class not in self.classes, "positive_class must be one of classes"),
+                (
+                    self.normal_class not in self.classes or self.normal_class == self.positive_class,
+                    "normal_class must be another one of classes",
+                ),
                 (not self.stain, "stain must name at least one stain"),
                 (min(self.mpp, self.tile_um, self.temperature, *self.std_255) <= 0, "scales must be positive"),
                 (min(self.tile_px, self.input_px) < 1, "tile_px and input_px must be positive"),

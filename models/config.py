@@ -35,6 +35,7 @@ class CardTexts:
     target: str
     positive_class: str
     positive_title: str
+    normal_class: str
     tissue: str
     stain: tuple[str, ...]
     mpp_note: str

@@ -171,6 +171,7 @@ def _draft_card(
         target=texts.target,
         positive_class=texts.positive_class,
         positive_title=texts.positive_title,
+        normal_class=texts.normal_class,
         classes=config.classes,
         tissue=texts.tissue,
         stain=tuple(Stain(stain) for stain in texts.stain),

@@ -18,9 +18,10 @@ from core.commands.options import (
     mpp_option,
     settings_for,
     stain_option,
+    stride_option,
 )
 from core.domain import SlideStatus, Stain
-from core.store.records import RunResult
+from core.store.records import CLASSES_PRESENT, RunResult
 
 SOME_WITHOUT_RESULT = 3
 """Exit code if at least one slide is not ok."""
@@ -35,6 +36,7 @@ SOME_WITHOUT_RESULT = 3
 @model_option
 @device_option
 @batch_option
+@stride_option
 @home_option
 def command(
     paths: tuple[Path, ...],
@@ -46,6 +48,7 @@ def command(
     model: str | None,
     device: str | None,
     batch_size: int | None,
+    stride_um: float | None,
     home: Path | None,
 ) -> None:
     """Analyse slides, folders of slides, or manifests (CSV) now, and keep the results in the log.
@@ -54,7 +57,7 @@ def command(
     """
     from core.services import analyse, catalogue
 
-    settings = settings_for(home, device=device, batch_size=batch_size)
+    settings = settings_for(home, device=device, batch_size=batch_size, stride_um=stride_um)
     who = actor()
     added = catalogue.add_paths(settings, paths, case_id=case_id, mpp=mpp, stain=Stain(stain), actor=who)
     for warning in added.warnings:
@@ -84,6 +87,7 @@ def report(run: RunResult) -> dict[str, object]:
         "tiles_dropped": dict(run.tiles_dropped),
         "scores": {name: dict(classes) for name, classes in run.scores.items()},
         "label": run.label,
+        "classes_present": run.settings.get(CLASSES_PRESENT),
         "qc_score": run.qc.get("score") if run.qc else None,
         "run_id": run.run_id,
         "seconds": round(run.seconds, 3),

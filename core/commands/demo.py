@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from core.commands.options import settings_for
+from core.commands.options import say_progress, settings_for
 from core.commands.serve import address_option, port_option, serve
 
 DEMO_HOME = "second-read-demo"
@@ -34,15 +33,6 @@ def command(*, seed: int, prepare_only: bool, port: int, address: str, home: Pat
     from core.services.demo import prepare_demo
 
     settings = settings_for(home)
-    prepare_demo(settings, seed=seed, progress=_say_progress)
+    prepare_demo(settings, seed=seed, progress=say_progress)
     if not prepare_only:
         serve(settings, port=port, address=address)
-
-
-def _say_progress(step: str, done: int, total: int) -> None:
-    """One line that is rewritten on a terminal, one line a step in a log file."""
-    line = f"{step}: {done} of {total}"
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{line}", err=True, nl=done >= total)
-    else:
-        click.echo(line, err=True)

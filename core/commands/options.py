@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from core.settings import Settings
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-def settings_for(home: Path | None, *, device: str | None = None, batch_size: int | None = None) -> Settings:
+def settings_for(
+    home: Path | None, *, device: str | None = None, batch_size: int | None = None, stride_um: float | None = None
+) -> Settings:
     """Settings of the environment, overridden by what the command line gave."""
     settings = Settings.from_environment()
     return replace(
@@ -24,6 +27,7 @@ def settings_for(home: Path | None, *, device: str | None = None, batch_size: in
         home=home.expanduser().absolute() if home else settings.home,
         device=device or settings.device,
         batch_size=batch_size or settings.batch_size,
+        stride_um=stride_um or settings.stride_um,
     )
 
 
@@ -44,6 +48,15 @@ def check_mpp(_context: click.Context, _parameter: click.Parameter, value: float
     except InvalidMppError as err:
         raise click.BadParameter(str(err)) from err
     return value
+
+
+def say_progress(step: str, done: int, total: int) -> None:
+    """One line that is rewritten on a terminal, one line a step in a log file."""
+    line = f"{step}: {done} of {total}"
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", err=True, nl=done >= total)
+    else:
+        click.echo(line, err=True)
 
 
 home_option: Decorator = click.option(
@@ -70,4 +83,9 @@ device_option: Decorator = click.option(
 )
 batch_option: Decorator = click.option(
     "--batch-size", type=click.IntRange(1, 4096), help="Tiles per forward pass. [default: 32]"
+)
+stride_option: Decorator = click.option(
+    "--stride-um",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Step from tile to tile in micrometres; less than the tile size makes tiles overlap. [default: tile size]",
 )

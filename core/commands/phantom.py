@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from core.commands.options import say_progress
+
 
 @click.command("phantom")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
@@ -22,10 +24,9 @@ def command(out: Path, *, seed: int, cases: int | None) -> None:
     pixels. manifest.csv and diagnoses.csv describe the cohort. Phantoms test the software; they say nothing about
     clinical accuracy.
     """
-    from core.commands.demo import _say_progress
     from core.services.demo import write_phantoms
 
     manifest = write_phantoms(
-        out, seed=seed, cases=cases, progress=lambda done, total, name: _say_progress(name, done, total)
+        out, seed=seed, cases=cases, progress=lambda done, total, name: say_progress(name, done, total)
     )
     click.echo(f"Wrote {manifest}")

@@ -11,6 +11,7 @@ import click
 
 from core.commands.options import home_option, settings_for
 from core.errors import InputError
+from core.server.secret import cookie_secret
 from core.settings import HOME_VARIABLE, Settings
 
 port_option = click.option(
@@ -38,11 +39,13 @@ def serve(settings: Settings, *, port: int, address: str) -> None:
 
     Raises:
         InputError: the port is taken, or the application file is missing from the installation.
+        StorageError: the home folder cannot be written.
     """
     app = importlib.util.find_spec("app")
     if app is None or app.origin is None:
         raise InputError("app.py is missing from the installation. Install Second Read again.")
     _check_port(address, port)
+    cookie_secret(settings)  # made here, so that a home that cannot be written is a sentence, not a page that fails
     click.echo(f"Second Read: http://{address}:{port}   (Ctrl+C stops it; data in {settings.home})", err=True)
     os.environ[HOME_VARIABLE] = str(settings.home)
     command_line = [

@@ -20,6 +20,9 @@ def command(config: Path, *, resume: bool) -> None:
     result = train_from_config(
         config,
         resume=resume,
-        progress=lambda message: click.echo(message, err=True),
+        progress=lambda _done, _total, sentence: click.echo(sentence, err=True),
     )
-    click.echo(result.summary)
+    click.echo(
+        f"Trained {result.card.name}: epoch {result.best_epoch} of {result.epochs_run} was best, "
+        f"{result.seconds:.0f} s of training. Card, weights and log: {result.output}"
+    )

@@ -22,13 +22,13 @@ from core.errors import (
 )
 from core.inference import TileModel
 from core.services import catalogue
-from core.services.flagging import POSITIVE_TITLE, refresh_flags
+from core.services.flagging import refresh_flags
 from core.services.run_files import THUMBNAIL_PX, RunFolder
 from core.services.tile_results import analyse_tiles
 from core.settings import Settings
 from core.slides import SlideReader, open_slide, sha256_of
 from core.store.connection import open_log
-from core.store.records import RunResult, SlideFacts, SlideRecord
+from core.store.records import POSITIVE_TITLE, RunResult, SlideFacts, SlideRecord
 from core.store.results import save_run
 from core.tissue import find_tissue
 from models.cards import ModelCard, load_card
@@ -186,6 +186,7 @@ def _blank_run(settings: Settings, slide: SlideRecord, card: ModelCard, run_id: 
             "device": settings.device,
             "batch_size": settings.batch_size,
             "min_tissue_fraction": settings.min_tissue_fraction,
+            "stride_um": settings.stride_um or card.tile_um,
             "tissue_mpp": settings.tissue.mpp,
             "positive_class": card.positive_class,
             POSITIVE_TITLE: card.positive_title,

@@ -10,15 +10,9 @@ from core.flags import CaseEvidence, Flag, SlideEvidence, case_flags
 from core.settings import Settings
 from core.store.cases import slides_of_case
 from core.store.connection import open_log, writing
-from core.store.records import FlagRecord, RunResult, SlideRecord
+from core.store.records import CARRYING_ARTEFACT, POSITIVE_TITLE, FlagRecord, RunResult, SlideRecord
 from core.store.results import latest_runs, save_flags
 from core.store.reviews import current_diagnoses
-
-CARRYING_ARTEFACT = "carrying_artefact_fraction"
-"""Key of the quality report: share of the tissue carrying the call that is artefact."""
-
-POSITIVE_TITLE = "positive_title"
-"""Key of a run's settings: the positive class in words."""
 
 
 def refresh_flags(settings: Settings, case_id: str, *, actor: str) -> tuple[FlagRecord, ...]:

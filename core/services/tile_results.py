@@ -10,17 +10,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.aggregation import DEFAULT_AGGREGATION, aggregate, carrying_tiles
+from core.aggregation import (
+    DEFAULT_AGGREGATION,
+    Aggregation,
+    AggregationSettings,
+    aggregate,
+    carrying_tiles,
+    labels_present,
+)
 from core.domain import Mpp, Size
 from core.errors import NoTissueError
 from core.heatmap import colourise, value_image
 from core.inference import TileModel, TilePredictions, predict_tiles
 from core.qc import QC_COLUMNS, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
-from core.services.flagging import CARRYING_ARTEFACT
 from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
 from core.settings import Settings
 from core.slides import SlideReader
-from core.store.records import RunResult
+from core.store.records import CARRYING_ARTEFACT, CLASSES_PRESENT, RunResult
 from core.tiles import TileGrid, TileSpec, tile_grid
 from core.tissue import TissueMask
 from models.cards import ModelCard
@@ -59,7 +65,9 @@ def analyse_tiles(
         NoTissueError: no tile holds enough tissue.
         CancelledError, UnreadableSlideError, StorageError: as the stages raise them.
     """
-    spec = TileSpec(size_um=card.tile_um, mpp=card.mpp, min_tissue_fraction=settings.min_tissue_fraction)
+    spec = TileSpec(
+        card.tile_um, mpp=card.mpp, stride_um=settings.stride_um, min_tissue_fraction=settings.min_tissue_fraction
+    )
     grid = tile_grid(reader.info.size, mpp, spec, mask)
     run = replace(run, tiles_total=grid.total, tiles_kept=len(grid), tiles_dropped=dict(grid.dropped))
     if len(grid) == 0:
@@ -127,10 +135,17 @@ def _throttled_checkpoint(folder: RunFolder, qc: NDArray[np.float32]) -> Callabl
 def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport) -> RunResult:
     """Aggregate, decide, and say how much of the deciding tissue is artefact."""
     probabilities = measured.predictions.probabilities
+    found = aggregate(probabilities)
     scores = {
         rule.value: {name: float(value) for name, value in zip(card.classes, values, strict=True)}
-        for rule, values in aggregate(probabilities).items()
+        for rule, values in found.items()
     }
+    present = labels_present(
+        found[Aggregation.THRESHOLD],
+        classes=card.classes,
+        normal=card.normal_class,
+        slide_threshold=AggregationSettings().slide_threshold,
+    )
     score = scores[DEFAULT_AGGREGATION.value][card.positive_class]
     called = score >= card.slide_threshold
     positive = probabilities[:, card.positive_index]
@@ -140,6 +155,7 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
     return replace(
         run,
         scores=scores,
+        settings={**run.settings, CLASSES_PRESENT: list(present)},
         label=card.positive_class if called else _other_label(card, scores[DEFAULT_AGGREGATION.value]),
         decision_aggregation=DEFAULT_AGGREGATION.value,
         decision_score=score,

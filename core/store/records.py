@@ -82,6 +82,16 @@ class SlideRecord:
     """The latest run."""
 
 
+CARRYING_ARTEFACT = "carrying_artefact_fraction"
+"""Key of `RunResult.qc`: share of the tissue carrying the call that is artefact, 0-1."""
+
+POSITIVE_TITLE = "positive_title"
+"""Key of `RunResult.settings`: the class the model looks for, in words."""
+
+CLASSES_PRESENT = "classes_present"
+"""Key of `RunResult.settings`: classes present under the threshold rule; a slide may have several."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """One analysis of one slide by one model, finished in whatever way."""

@@ -21,6 +21,7 @@ def a_card(**changes: object) -> ModelCard:
         target="Nothing; µm and \\ survive writing.",
         positive_class="yes",
         positive_title="yes",
+        normal_class="no",
         slide_threshold=0.6,
         slide_threshold_note="Made up.",
         classes=("no", "yes"),

@@ -37,6 +37,7 @@ title = "Toy"
 target = "dark patches"
 positive_class = "dark"
 positive_title = "darkness"
+normal_class = "pale"
 tissue = "none"
 stain = ["he"]
 mpp_note = "made up"
