@@ -35,11 +35,12 @@ def choose_case(order: Sequence[str], *, user: User) -> str:
 def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str], user: User, revealed: bool) -> None:
     """Show the case's name, its state, who has it, and the way to the cases before and after it."""
     row = detail.case
-    st.title(f"Case {plain(row.case_id)}")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        with st.container(width="content"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.title(f"Case {plain(row.case_id)}", width="content")
             flags = {flag.kind for flag in detail.flags} if revealed else set()
-            show_badges([CASES[row.status], *(look for kind, look in FLAGS.items() if kind in flags)])
+            with st.container(width="content"):
+                show_badges([CASES[row.status], *(look for kind, look in FLAGS.items() if kind in flags)])
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)
             _show_neighbours(row.case_id, order=order)

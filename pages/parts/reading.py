@@ -14,6 +14,8 @@ from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
 from pages.parts.actions import attempt
 from pages.parts.badges import CATEGORIES, VERDICTS, plain, time_in_words
 
+VERDICT_KEYS = {ReviewVerdict.AGREE: "a", ReviewVerdict.DISAGREE: "d", ReviewVerdict.UNSURE: "u"}
+"""The key of each answer, wherever on the page no text is being typed."""
 CONFIDENCE = {1: "1 guess", 2: "2", 3: "3", 4: "4", 5: "5 certain"}
 _STAGES = {ReadStage.BEFORE_MODEL: "before seeing the model", ReadStage.AFTER_MODEL: "after seeing the model"}
 
@@ -51,7 +53,7 @@ def show_read(read: DiagnosisRecord) -> None:
 
 
 def _diagnosis_form(settings: Settings, case_id: str, *, user: User, own: DiagnosisRecord | None) -> None:
-    with st.form(f"diagnosis_{case_id}", border=own is None):
+    with st.form(f"diagnosis_{case_id}", border=own is None, enter_to_submit=False):
         category = st.segmented_control(
             "Category",
             list(ReadCategory),
@@ -126,47 +128,51 @@ def show_no_result() -> None:
 
 
 def show_review(settings: Settings, case_id: str, *, user: User, reviews: Sequence[ReviewRecord]) -> None:
-    """Show the reader's answer to the model with a way to change it, or the form to give the first."""
+    """Show the reader's answer to the model, and a button and a key for each answer, which record it at once."""
     st.subheader("Your answer to the model")
     if not user.can_read_cases:
         st.caption("Your role does not record answers.")
         return
     own = latest_of(user.actor, reviews)
-    if not isinstance(own, ReviewRecord):
-        _review_form(settings, case_id, user=user, own=None)
-        return
-    look = VERDICTS[own.verdict]
-    st.badge(look.label, icon=look.icon, color=look.colour)
-    if own.note:
-        st.markdown(plain(own.note))
-    st.caption(time_in_words(own.created_at))
-    with st.expander("Change my answer", icon=":material/edit:"):
-        st.caption("The answer above stays in the log; the new one supersedes it.")
-        _review_form(settings, case_id, user=user, own=own)
+    if isinstance(own, ReviewRecord):
+        look = VERDICTS[own.verdict]
+        st.badge(look.label, icon=look.icon, color=look.colour)
+        if own.note:
+            st.markdown(plain(own.note))
+        st.caption(f"{time_in_words(own.created_at)}. Another answer supersedes it; both stay in the log.")
+    verdict, note = _review_form(case_id, own=own if isinstance(own, ReviewRecord) else None)
+    if verdict is not None:
+        _record_answer(settings, case_id, verdict=verdict, note=note, own=own, user=user)
 
 
-def _review_form(settings: Settings, case_id: str, *, user: User, own: ReviewRecord | None) -> None:
-    with st.form(f"review_{case_id}", border=own is None):
-        verdict = st.segmented_control(
-            "Do you agree with the model?",
-            list(ReviewVerdict),
-            format_func=lambda verdict: VERDICTS[verdict].label,
-            default=own.verdict if own else None,
-            key=f"verdict_{case_id}",
-        )
+def _review_form(case_id: str, *, own: ReviewRecord | None) -> tuple[ReviewVerdict | None, str]:
+    """Show the form; return the answer that was just given, if any, and the note."""
+    given = None
+    with st.form(f"review_{case_id}", enter_to_submit=False):
         note = st.text_area(
-            "Note (optional)", value=own.note if own else "", max_chars=4000, height=80, key=f"note_{case_id}"
+            "Do you agree with the model? Note (optional)",
+            value=own.note if own else "",
+            max_chars=4000,
+            height=80,
+            key=f"note_{case_id}",
         )
-        submitted = st.form_submit_button(
-            "Record answer", type="primary", icon=":material/rate_review:", key=f"answer_{case_id}"
-        )
-    if not submitted:
-        return
-    if verdict is None:
-        st.warning("Choose agree, disagree or unsure first.", icon=":material/edit:")
-        return
+        with st.container(horizontal=True, gap="small"):
+            for verdict, key in VERDICT_KEYS.items():
+                look = VERDICTS[verdict]
+                if st.form_submit_button(look.label, icon=look.icon, shortcut=key, key=f"{verdict.value}_{case_id}"):
+                    given = verdict
+    return given, note.strip()
+
+
+def _record_answer(
+    settings: Settings, case_id: str, *, verdict: ReviewVerdict, note: str, own: object, user: User
+) -> None:
+    if isinstance(own, ReviewRecord) and (own.verdict, own.note) == (verdict, note):
+        return  # a key that was held down
+    words = VERDICTS[verdict].label.lower()
+    keys = ", ".join(key.upper() for other, key in VERDICT_KEYS.items() if other is not verdict)
     if attempt(
-        lambda: record_review(settings, case_id, verdict=verdict, note=note.strip(), actor=user.actor),
-        done="Answer recorded.",
+        lambda: record_review(settings, case_id, verdict=verdict, note=note, actor=user.actor),
+        done=f"Recorded for case {plain(case_id)}: {words}. Not meant? Another answer ({keys}) supersedes it.",
     ):
         st.rerun()

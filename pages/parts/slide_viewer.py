@@ -5,6 +5,7 @@ The model's result reaches the browser only when it is revealed: the token of a 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +53,6 @@ def slide_viewer(
     user: User,
     key: str = "slide_viewer",
     note_key: str | None = None,
-    page_keys: Mapping[str, Callable[[], None]] | None = None,
     on_click: Callable[[str, float, float], None] | None = None,
     lifetime_s: float = LIFETIME_S,
     height_px: int = 620,
@@ -65,20 +65,17 @@ def slide_viewer(
         user: Who looks; marks carry this name.
         key: Identity of the viewer on its page.
         note_key: Key of the text field that N jumps to.
-        page_keys: next, previous, agree, disagree, unsure -> what the page does on that key.
         on_click: Called with slide id and level-0 px when the slide is clicked.
         lifetime_s: How long a permission holds before the viewer asks for a new one.
         height_px: Height of the slide, without toolbar and gallery.
     """
-    _viewer_fragment(settings, view, user, key, note_key, page_keys or {}, on_click, lifetime_s, height_px)
+    _viewer_fragment(settings, view, user, key, note_key, on_click, lifetime_s, height_px)
 
 
 def show_on_slide(key: str, slide_id: str, region: Region) -> None:
     """Let the viewer with this key move to a place, once. Call it before the viewer is shown in the same run."""
-    seq = int(st.session_state.get(f"{key}:jumps", 0)) + 1
-    st.session_state[f"{key}:jumps"] = seq
     st.session_state[f"{key}:jump"] = {
-        "seq": seq,
+        "nonce": secrets.token_hex(8),
         "slide_id": slide_id,
         "x": region.x,
         "y": region.y,
@@ -94,7 +91,6 @@ def _viewer_fragment(
     user: User,
     key: str,
     note_key: str | None,
-    page_keys: Mapping[str, Callable[[], None]],
     on_click: Callable[[str, float, float], None] | None,
     lifetime_s: float,
     height_px: int,
@@ -120,7 +116,6 @@ def _viewer_fragment(
         ack=int(st.session_state.get(f"{key}:ack", 0)),
         token_life_s=lifetime_s,
         can_mark=user.can_read_cases,
-        page_keys=tuple(page_keys),
         note_key=note_key,
         reports_clicks=on_click is not None,
         jump=st.session_state.get(f"{key}:jump"),
@@ -130,12 +125,6 @@ def _viewer_fragment(
     for message in st.session_state.pop(f"{key}:refusals", ()):
         st.error(message, icon=":material/error:")
     _exchange(settings, view.slide_id, user=user, key=key)
-    pressed: list[str] = st.session_state.pop(f"{key}:keys", [])
-    for name in pressed:
-        if name in page_keys:
-            page_keys[name]()
-    if pressed:
-        st.rerun()
 
 
 def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, token: str) -> ViewerSlide:
@@ -240,7 +229,7 @@ def _take(
             continue
         done = int(event["id"])
         try:
-            _handle(settings, view, user, key, event, on_click)
+            _handle(settings, view, user, event, on_click)
         except SecondReadError as err:
             st.session_state.setdefault(f"{key}:refusals", []).append(str(err))
     st.session_state[f"{key}:ack"] = done
@@ -250,14 +239,10 @@ def _handle(
     settings: Settings,
     view: CaseView,
     user: User,
-    key: str,
     event: Mapping[str, Any],
     on_click: Callable[[str, float, float], None] | None,
 ) -> None:
     kind, slide_id = event["kind"], event.get("slide_id")
-    if kind == "key":
-        st.session_state.setdefault(f"{key}:keys", []).append(str(event["name"]))
-        return
     if slide_id not in {slide.slide_id for slide in view.slides}:
         return
     if kind == "click" and on_click is not None:

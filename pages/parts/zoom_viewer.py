@@ -57,7 +57,6 @@ def zoom_viewer(
     ack: int,
     token_life_s: float,
     can_mark: bool,
-    page_keys: Sequence[str] = (),
     note_key: str | None = None,
     reports_clicks: bool = False,
     jump: Json | None = None,
@@ -73,10 +72,9 @@ def zoom_viewer(
         ack: Number of the last event that was handled; the viewer sends newer ones until it reads their number here.
         token_life_s: How long the tokens hold; the viewer asks for new ones well before.
         can_mark: Whether the user may add and change marks.
-        page_keys: Which of next, previous, agree, disagree, unsure this page understands.
         note_key: Key of the text field that N jumps to.
         reports_clicks: Whether a click on the slide is an event.
-        jump: {seq, slide_id, x, y, width, height}: where to look; acted upon once for every `seq`.
+        jump: {nonce, slide_id, x, y, width, height}: where to look; acted upon once for every `nonce`.
         height_px: Height of the slide itself, without toolbar and gallery.
         on_events: Called when events have arrived.
     """
@@ -90,7 +88,6 @@ def zoom_viewer(
             "ack": ack,
             "token_life_s": token_life_s,
             "can_mark": can_mark,
-            "page_keys": list(page_keys),
             "note_key": note_key,
             "reports_clicks": reports_clicks,
             "jump": jump,

