@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -115,7 +114,7 @@ class RunFolder:
         return path
 
     @contextmanager
-    def _replacing(self, name: str) -> Iterator[BinaryIO]:
+    def _replacing(self, name: str) -> Generator[BinaryIO]:
         """Write beside the target and move over it, so that a kill or a full disk leaves the old file or none."""
         part = self.path / f"{name}.part"
         try:
@@ -124,10 +123,11 @@ class RunFolder:
                 yield file
             os.replace(part, self.path / name)
         except OSError as err:
-            # On a full or read-only disk even the clean-up may be refused; the first reason is the one to tell.
-            if err.errno not in (errno.EROFS, errno.EACCES):
-                part.unlink(missing_ok=True)
             raise StorageError(
                 f"{self.relative}/{name} cannot be written below {self.home} ({err.strerror or err}). "
                 "Free some space or make the folder writable, then retry."
             ) from err
+        finally:
+            # Where even the clean-up is refused, the first reason is the one to tell.
+            with suppress(OSError):
+                part.unlink(missing_ok=True)

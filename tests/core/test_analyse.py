@@ -1,0 +1,324 @@
+"""The analysis of one slide with a model in numpy: where values end up, what is resumed, what is left on the disk."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import FakeModel, write_pyramid
+from numpy.typing import NDArray
+
+from core.domain import Region, SlideStatus
+from core.errors import CancelledError, NoTissueError, StorageError
+from core.services.flagging import CARRYING_ARTEFACT
+from core.services.run_files import RunFolder
+from core.services.tile_results import analyse_tiles
+from core.settings import Settings
+from core.slides import open_slide
+from core.store.records import RunResult
+from core.tissue import TissueMask
+from models.cards import ModelCard, load_card
+
+WIDTH, HEIGHT = 2200, 1460
+"""At 0.5 um/px: 9 columns and 6 rows of tiles of 128 um (256 px); the last column and row are cut off."""
+TILE = 256
+COLUMNS, ROWS = 9, 6
+
+
+def texture(height: int, width: int, *, colour: tuple[int, int, int], seed: int) -> NDArray[np.uint8]:
+    """Sharp, stained-looking texture."""
+    rng = np.random.default_rng(seed)
+    return (np.array(colour) + rng.normal(0, 22, (height, width, 1))).clip(0, 255).astype(np.uint8)
+
+
+def pale_slide() -> NDArray[np.uint8]:
+    """Tissue from edge to edge."""
+    return texture(HEIGHT, WIDTH, colour=(208, 150, 190), seed=1)
+
+
+def mark(image: NDArray[np.uint8], column: int, row: int, *, sharp: bool = True) -> NDArray[np.uint8]:
+    """Darken exactly one tile."""
+    part = image[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
+    part[:] = texture(*part.shape[:2], colour=(78, 36, 110), seed=2) if sharp else (78, 36, 110)
+    return image
+
+
+@pytest.fixture
+def card() -> ModelCard:
+    """The card of the numpy model: tiles of 128 um at 2 um/px."""
+    return replace(
+        load_card("idc"),
+        name="fake",
+        classes=("benign", "tumour"),
+        positive_class="tumour",
+        normal_class="benign",
+        mpp=2.0,
+        tile_um=128.0,
+        tile_px=64,
+        input_px=64,
+        slide_threshold=0.5,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Runs the analysis of one picture in a home of its own."""
+
+    settings: Settings
+    card: ModelCard
+    slides: Path
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder.of(self.settings, "s", "r1")
+
+    def analyse(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        model: FakeModel | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        tissue: bool = True,
+    ) -> RunResult:
+        path = self.slides / "s.tif"
+        if not path.exists():
+            write_pyramid(path, image)
+        run = RunResult(
+            run_id="r1",
+            slide_id="s",
+            model="fake",
+            status=SlideStatus.OK,
+            created_at=datetime.now(UTC),
+            threshold=self.card.slide_threshold,
+        )
+        with open_slide(path) as reader:
+            mpp = reader.info.mpp
+            assert mpp is not None
+            height, width = -(-HEIGHT // 32), -(-WIDTH // 32)
+            area = mpp.area_mm2(WIDTH * HEIGHT) if tissue else 0.0
+            mask = TissueMask(np.full((height, width), tissue), (32.0, 32.0), area)
+            return analyse_tiles(
+                self.settings,
+                self.card,
+                model or FakeModel(),
+                run,
+                reader,
+                mpp,
+                mask,
+                folder=self.folder,
+                progress=progress,
+                cancelled=cancelled,
+            )
+
+
+@pytest.fixture
+def bench(settings: Settings, card: ModelCard, tmp_path: Path) -> Bench:
+    return Bench(replace(settings, batch_size=8), card, tmp_path)
+
+
+CORNERS = {
+    "top left": (0, 0),
+    "top right": (COLUMNS - 1, 0),
+    "bottom left": (0, ROWS - 1),
+    "bottom right": (COLUMNS - 1, ROWS - 1),
+}
+
+
+@pytest.mark.parametrize(("column", "row"), CORNERS.values(), ids=CORNERS.keys())
+def test_a_dark_corner_ends_in_that_corner(column: int, row: int, bench: Bench) -> None:
+    run = bench.analyse(mark(pale_slide(), column, row))
+    assert (run.tiles_total, run.tiles_kept, run.tiles_dropped) == (54, 54, {"background": 0})
+
+    # In the table: at the marked tile's level-0 place.
+    assert run.peak == Region(column * TILE, row * TILE, TILE, TILE)
+    tiles = bench.folder.read_tiles()
+    darkest = tiles.loc[tiles["prob_tumour"].idxmax()]
+    assert (darkest["x"], darkest["y"]) == (column * TILE, row * TILE)
+    assert tiles[["x", "y"]].to_numpy().tolist() == [[c * TILE, r * TILE] for r in range(ROWS) for c in range(COLUMNS)]
+
+    # In the picture: over the marked tile's pixels, up to the slide's very corner, and nowhere else.
+    heatmap = bench.folder.read_image("heatmap.png")
+    height, width = heatmap.shape[:2]
+    assert (width, height) == (1024, round(HEIGHT * 1024 / WIDTH))
+    xs = (np.arange(width) + 0.5) * WIDTH / width
+    ys = (np.arange(height) + 0.5) * HEIGHT / height
+    inside = ((ys // TILE) == row)[:, None] & ((xs // TILE) == column)[None, :]
+    green = heatmap[..., 1].astype(int)
+    assert inside[0 if row == 0 else -1, 0 if column == 0 else -1]
+    assert len(np.unique(green[inside])) == 1
+    assert green[inside].max() < green[~inside].min()
+    assert (heatmap[..., 3] > 0).all(), "tissue without a value"
+
+
+def test_the_peak_is_the_darkest_tile_and_the_scores_follow_from_the_table(bench: Bench) -> None:
+    run = bench.analyse(mark(mark(pale_slide(), 3, 2), 6, 4)[:, ::-1].copy()[:, ::-1].copy())
+    tiles = bench.folder.read_tiles()
+    tumour = tiles["prob_tumour"].to_numpy()
+    assert run.scores["max"]["tumour"] == pytest.approx(tumour.max())
+    assert run.scores["mean"]["tumour"] == pytest.approx(tumour.mean(), abs=1e-6)
+    # 2 % of 54 tiles are fewer than three, so the three darkest count.
+    assert run.scores["top_k_mean"]["tumour"] == pytest.approx(np.sort(tumour)[-3:].mean(), abs=1e-6)
+    assert run.decision_score == run.scores["top_k_mean"]["tumour"]
+    assert run.peak == Region(*(int(tiles.loc[tumour.argmax(), name]) for name in ("x", "y", "width", "height")))
+    assert (tiles["prob_benign"] + tiles["prob_tumour"]).to_numpy() == pytest.approx(1, abs=1e-6)
+    assert (run.device, run.status) == ("numpy", SlideStatus.OK)
+
+
+@pytest.mark.parametrize(("marks", "label"), [(3, "tumour"), (0, "benign")])
+def test_the_label_follows_the_threshold_of_the_card(marks: int, label: str, bench: Bench) -> None:
+    image = pale_slide()
+    for column in range(marks):
+        mark(image, 2 + column, 3)
+    run = bench.analyse(image)
+    assert run.label == label
+    assert run.decision_score is not None
+    assert (run.decision_score >= 0.5) is (label == "tumour")
+
+
+def test_artefact_counts_where_it_carries_the_call(bench: Bench) -> None:
+    """Three dark tiles without any structure carry a positive call; the rest of the slide is sharp."""
+    image = pale_slide()
+    for column in (2, 4, 6):
+        mark(image, column, 3, sharp=False)
+    run = bench.analyse(image)
+    assert run.label == "tumour"
+    assert run.qc is not None
+    tiles = bench.folder.read_tiles()
+    assert (tiles["qc_artefact"] > 0).sum() == 3
+    assert run.qc[CARRYING_ARTEFACT] == 1.0
+
+
+def test_a_negative_call_is_carried_by_all_of_the_tissue(bench: Bench) -> None:
+    image = pale_slide()
+    image[: 3 * TILE] = (208, 150, 190)
+    run = bench.analyse(image)
+    assert run.label == "benign"
+    assert run.qc is not None
+    share = float(np.mean(bench.folder.read_tiles()["qc_artefact"] > 0))
+    assert 0.4 < share < 0.6
+    assert run.qc[CARRYING_ARTEFACT] == pytest.approx(share, abs=0.02)
+
+
+def test_a_mask_without_tissue_is_refused(bench: Bench) -> None:
+    with pytest.raises(NoTissueError, match="No tile of 128 um"):
+        bench.analyse(pale_slide(), tissue=False)
+    assert not (bench.folder.path / "tiles.parquet").exists()
+
+
+# ------------------------------------------------------------------------------------------------- cancel and resume
+
+
+class CountingModel(FakeModel):
+    """Counts the tiles it is shown."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.seen += len(tiles)
+        return super().predict(tiles)
+
+
+def cancel_after(batches: int) -> Callable[[], bool]:
+    asked = 0
+
+    def cancelled() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > batches
+
+    return cancelled
+
+
+@pytest.fixture
+def eager_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every batch; on these small slides ten seconds would never pass."""
+    monkeypatch.setattr("core.services.tile_results.CHECKPOINT_EVERY_S", 0.0)
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_a_cancelled_run_leaves_a_checkpoint_and_goes_on_to_the_same_result(
+    bench: Bench, card: ModelCard, tmp_path: Path
+) -> None:
+    image = mark(pale_slide(), 5, 4)
+    with pytest.raises(CancelledError):
+        bench.analyse(image, cancelled=cancel_after(3))
+    assert sorted(path.name for path in bench.folder.path.iterdir()) == ["checkpoint.npz"]
+    kept = bench.folder.read_checkpoint(tiles=54, classes=2, measures=qc_columns())
+    assert kept is not None
+    assert len(kept.probabilities) == 24
+
+    second, told = CountingModel(), list[tuple[int, int]]()
+    resumed = bench.analyse(image, model=second, progress=lambda done, total: told.append((done, total)))
+    assert second.seen == 54 - 24
+    assert (told[0], told[-1]) == ((32, 54), (54, 54))
+
+    other = Bench(Settings(home=tmp_path / "other", batch_size=8), card, tmp_path)
+    straight = other.analyse(image)
+    assert resumed.scores == straight.scores
+    assert resumed.qc == straight.qc
+    pd.testing.assert_frame_equal(bench.folder.read_tiles(), other.folder.read_tiles(), check_exact=True)
+    for name in ("heatmap.png", "qc.png"):
+        assert (bench.folder.path / name).read_bytes() == (other.folder.path / name).read_bytes()
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_a_checkpoint_of_another_grid_is_not_used(bench: Bench, card: ModelCard, tmp_path: Path) -> None:
+    with pytest.raises(CancelledError):
+        bench.analyse(pale_slide(), cancelled=cancel_after(4))
+    fine = replace(card, tile_um=512.0, tile_px=256, input_px=256)
+    model = CountingModel()
+    run = Bench(bench.settings, fine, tmp_path).analyse(pale_slide(), model=model)
+    # 1,024 px tiles: three columns and two rows, and the last column hangs over the edge with 15 % of it on the slide.
+    assert (run.tiles_total, run.tiles_kept, model.seen) == (6, 4, 4)
+
+
+def qc_columns() -> int:
+    from core.qc import QC_COLUMNS
+
+    return len(QC_COLUMNS)
+
+
+# -------------------------------------------------------------------------------------------------- files of the run
+
+
+def test_nothing_half_written_is_left(bench: Bench) -> None:
+    bench.analyse(pale_slide())
+    assert sorted(path.name for path in bench.folder.path.iterdir()) == ["heatmap.png", "qc.png", "tiles.parquet"]
+
+
+def test_a_results_folder_that_cannot_be_made_is_a_plain_sentence(bench: Bench) -> None:
+    bench.settings.home.mkdir()
+    (bench.settings.home / "results").write_text("in the way")
+    with pytest.raises(StorageError, match=r"results/s/r1/tiles\.parquet cannot be written"):
+        bench.analyse(pale_slide())
+
+
+@contextmanager
+def files_up_to(size: int) -> Generator[None]:
+    """Let the system refuse every write beyond a size, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
+def test_a_write_that_breaks_off_keeps_the_file_that_was_there(bench: Bench) -> None:
+    bench.analyse(pale_slide())
+    before = (bench.folder.path / "tiles.parquet").read_bytes()
+    with files_up_to(2048), pytest.raises(StorageError, match="cannot be written"):
+        bench.analyse(pale_slide())
+    assert (bench.folder.path / "tiles.parquet").read_bytes() == before
+    assert not list(bench.folder.path.glob("*.part"))
