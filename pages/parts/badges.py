@@ -40,7 +40,7 @@ FLAGS: Mapping[FlagKind, Look] = {
         "Unlike training data", "violet", ":material/help:", "The slide differs from what the model was trained on."
     ),
     FlagKind.QC_LIMITED: Look(
-        "Quality limits call", "blue", ":material/blur_on:", "Too much artefact on the tissue that carries the call."
+        "Quality limit", "blue", ":material/blur_on:", "Too much artefact on the tissue that carries the call."
     ),
     FlagKind.AUDIT_SAMPLE: Look(
         "Audit sample", "green", ":material/casino:", "Drawn at random from the unflagged cases."

@@ -157,8 +157,8 @@ def _model_result(row: CaseRow) -> str:
         return "No result yet" if row.slides_pending else "No result"
     if not row.revealed:
         return HIDDEN_RESULT
-    score = "" if row.model_score is None else f" ({row.model_score:.2f})"
-    return f"{row.model_label or 'No call'}{score}"
+    score = "" if row.model_score is None else f", score {row.model_score:.2f}"
+    return f"{(row.model_label or 'no call').replace('_', ' ')}{score}"
 
 
 def _slides(row: CaseRow) -> str:

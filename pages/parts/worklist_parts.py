@@ -25,19 +25,22 @@ COLUMNS = {
     "Slide": st.column_config.ImageColumn(
         "Slide", width=64, pinned=True, help="Thumbnail of the case's most suspicious slide"
     ),
-    "Case": st.column_config.TextColumn("Case", width=105, pinned=True),
-    "Flags": _badge_column("Flags", list(FLAGS.values()), width=150, tooltip="Why the case deserves a second look"),
+    "Case": st.column_config.TextColumn("Case", width=92, pinned=True),
+    "Flags": _badge_column("Flags", list(FLAGS.values()), width=176, tooltip="Why the case deserves a second look"),
     "Status": _badge_column("Status", list(CASES.values()), width=98, tooltip="Where the case stands in its review"),
-    "Diagnosis": st.column_config.TextColumn("Diagnosis", width=92, help="The diagnosis recorded last"),
+    "Diagnosis": st.column_config.TextColumn("Diagnosis", width=88, help="The diagnosis recorded last"),
     "Model result": st.column_config.TextColumn(
-        "Model result", width=122, help="Hidden until you have recorded a diagnosis or revealed it on the case"
+        "Model result",
+        width=128,
+        help="The call, and the slide score (0-1) of what the model looks for, on the most suspicious slide. "
+        "Hidden until the case has a first diagnosis or you reveal it on the case.",
     ),
     "QC score": st.column_config.NumberColumn(
         "QC score", width=74, format="%.2f", help="Quality of the case's worst slide: 0 unusable to 1 good"
     ),
     "Slides": st.column_config.TextColumn("Slides", width=76, help="All slides, and how many of them failed or wait"),
     "Site": st.column_config.TextColumn("Site", width=72),
-    "Assigned to": st.column_config.TextColumn("Assigned to", width=96),
+    "Assigned to": st.column_config.TextColumn("Assigned to", width=92),
     "Waiting since": st.column_config.DatetimeColumn(
         "Waiting since", width=104, format="YYYY-MM-DD", help="Day the case was added (UTC); empty once it is reviewed"
     ),

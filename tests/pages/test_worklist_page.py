@@ -39,20 +39,20 @@ def test_failed_slides_show_their_reason(open_page):
 def test_the_model_result_is_hidden_until_a_first_diagnosis_or_a_reveal(home, open_page):
     at = open_page("worklist.py")
     assert column(at, "Model result") == {
-        "MISSED": "idc (0.97)",
-        "AGREED": "idc (0.91)",
+        "MISSED": "idc, score 0.97",
+        "AGREED": "idc, score 0.91",
         "UNREAD": "Hidden until read",
         "BROKEN": "No result",
         "waiting": "No result yet",
     }
     reveal_model(home, "UNREAD", actor=ADA)
     at.run()
-    assert column(at, "Model result")["UNREAD"] == "idc (0.88)"
+    assert column(at, "Model result")["UNREAD"] == "idc, score 0.88"
     other = open_page("worklist.py", name="Bea Other")
     assert column(other, "Model result")["UNREAD"] == "Hidden until read"
     record_diagnosis(home, "UNREAD", category=ReadCategory.BENIGN, actor=ADA)
     other.run()
-    assert column(other, "Model result")["UNREAD"] == "idc (0.88)"
+    assert column(other, "Model result")["UNREAD"] == "idc, score 0.88"
 
 
 def test_hidden_results_are_not_found_by_searching(home, open_page, texts):
