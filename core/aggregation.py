@@ -103,7 +103,7 @@ def count_above(probabilities: Probabilities, *, count: int) -> NDArray[np.float
     stored. A slide with fewer tiles than `count` has no such level: 0.
     """
     if len(probabilities) < count:
-        return np.zeros(probabilities.shape[1])
+        return np.zeros(probabilities.shape[1:])
     return np.sort(probabilities, axis=0)[-count].astype(np.float64)
 
 

@@ -50,16 +50,18 @@ def choose_slide_threshold(
     Raises:
         ValueError: there is no stand-in slide with, or none without, the target.
     """
-    positive = [_score(probability[groups == name]) for name in np.unique(groups[truth])]
-    negative = [_score(probability[(groups == name) & ~truth]) for name in np.unique(groups[~truth])]
-    if not positive or not negative:
+    positive = np.array([_score(probability[groups == name]) for name in np.unique(groups[truth])], np.float64)
+    negative = np.array(
+        [_score(probability[(groups == name) & ~truth]) for name in np.unique(groups[~truth])], np.float64
+    )
+    if len(positive) == 0 or len(negative) == 0:
         raise ValueError("A slide threshold needs patients with and without patches of the target class.")
-    scores = np.unique(positive + negative)
+    scores = np.unique(np.concatenate([positive, negative]))
     # Half-way between neighbouring scores: the threshold should not sit on a patient.
-    candidates = (scores[1:] + scores[:-1]) / 2 if len(scores) > 1 else scores
-    found = [(np.mean(positive >= level), np.mean(negative < level), level) for level in candidates]
+    candidates: list[float] = ((scores[1:] + scores[:-1]) / 2 if len(scores) > 1 else scores).tolist()
+    found = [(float((positive >= level).mean()), float((negative < level).mean()), level) for level in candidates]
     sensitivity, specificity, value = max(found, key=lambda item: (item[0] + item[1], item[0]))
-    return SlideThreshold(round(float(value), 4), float(sensitivity), float(specificity), len(positive), len(negative))
+    return SlideThreshold(round(value, 4), sensitivity, specificity, len(positive), len(negative))
 
 
 def _score(probability: NDArray[np.float64]) -> float:

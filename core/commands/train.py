@@ -15,14 +15,18 @@ def command(config: Path, *, resume: bool) -> None:
 
     Example: models/configs/idc.toml, with which the shipped model was trained.
     """
-    from models.training import train_from_config
+    from models.config import read_config
+    from models.training import train
 
-    result = train_from_config(
-        config,
+    plan = read_config(config)
+    result = train(
+        plan,
         resume=resume,
         progress=lambda _done, _total, sentence: click.echo(sentence, err=True),
     )
     click.echo(
-        f"Trained {result.card.name}: epoch {result.best_epoch} of {result.epochs_run} was best, "
-        f"{result.seconds:.0f} s of training. Card, weights and log: {result.output}"
+        f"Trained {result.card.name}: epoch {result.best_epoch} of {result.epochs_run} was best, with a validation "
+        f"{plan.criterion} of {result.criterion_value:.4f}; {result.seconds:.0f} s of training.\n"
+        f"Weights, log and record: {result.output}\n"
+        f"Card: {result.output / 'cards' / f'{result.card.name}.toml'}"
     )

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ _UUID_SPACE = uuid.UUID("5ec0d2ea-d000-5000-8000-000000000000")
 def tile_table(tiles: pd.DataFrame) -> pd.DataFrame:
     """Return the columns WSInfer writes from the columns of `tiles.parquet`."""
     table = tiles[["x", "y", "width", "height"]].rename(columns={"x": "minx", "y": "miny"})
-    return table.join(tiles[[name for name in tiles if name.startswith("prob_")]])
+    return table.join(tiles[[name for name in tiles.columns if name.startswith("prob_")]])
 
 
 def tile_features(table: pd.DataFrame, *, slide_id: str, run_id: str) -> dict[str, object]:
@@ -35,12 +36,12 @@ def tile_features(table: pd.DataFrame, *, slide_id: str, run_id: str) -> dict[st
         slide_id: With `run_id` and the position it makes the UUID of each object.
         run_id: The run the values come from.
     """
-    classes = [name.removeprefix("prob_") for name in table if name.startswith("prob_")]
+    classes = [name.removeprefix("prob_") for name in table.columns if name.startswith("prob_")]
     return {
         "type": "FeatureCollection",
         "features": [
             _feature(row, classes, key=f"{slide_id}/{run_id}/{row['minx']},{row['miny']}")
-            for row in table.to_dict("records")
+            for row in cast("list[dict[str, float]]", table.to_dict("records"))
         ],
     }
 

@@ -33,7 +33,7 @@ class Overlay:
     """0-1: a second layer of tissue."""
     blur_um: FloatImage | None = None
     """Standard deviation of the blur in um."""
-    masks: list[NDArray[np.bool_]] = field(default_factory=list)
+    masks: list[NDArray[np.bool_]] = field(default_factory=list[NDArray[np.bool_]])
     """Where each artefact of the spec is, in its order."""
 
 
@@ -175,8 +175,10 @@ def ink_density(hue: float) -> tuple[float, float, float]:
     """Return the optical density of marker ink in red, green and blue; a negative hue is black."""
     if hue < 0:
         return (1.05, 1.05, 1.0)
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.80, 0.62)
-    return tuple(float(min(-np.log10(max(value, 0.06)), 1.1)) for value in (red, green, blue))  # type: ignore[return-value]
+    red, green, blue = (
+        float(min(-np.log10(max(value, 0.06)), 1.1)) for value in colorsys.hsv_to_rgb(hue % 1, 0.80, 0.62)
+    )
+    return red, green, blue
 
 
 def _bubble(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Artefact) -> NDArray[np.bool_]:
@@ -207,7 +209,7 @@ def _dust(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Arte
     amount = np.zeros(plan.shape, np.float32)
     for _ in range(int(26 * artefact.strength)):
         px, py = (value + rng.normal(0, 0.6 * reach) for value in centre)
-        size = float(np.clip(rng.lognormal(np.log(8), 0.55), 4, 32))
+        size = float(np.clip(rng.lognormal(float(np.log(8)), 0.55), 4, 32))
         rows = slice(max(int((py - 4 * size) / STEP_UM), 0), max(int((py + 4 * size) / STEP_UM), 0))
         columns = slice(max(int((px - 4 * size) / STEP_UM), 0), max(int((px + 4 * size) / STEP_UM), 0))
         dx, dy = x[:, columns] - px, y[rows] - py
@@ -224,7 +226,9 @@ def _dust(plan: Plan, overlay: Overlay, rng: np.random.Generator, artefact: Arte
     return mask
 
 
-def _add_density(overlay: Overlay, plan: Plan, amount: FloatImage, colour: tuple[float, float, float]) -> None:
+def _add_density(
+    overlay: Overlay, plan: Plan, amount: NDArray[np.floating], colour: tuple[float, float, float]
+) -> None:
     if overlay.extra is None:
         overlay.extra = np.zeros((3, *plan.shape), np.float32)
     for channel in range(3):

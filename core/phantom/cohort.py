@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]  (it ships none)
 
 from core.phantom import write_phantom
 from core.phantom.cases import DEMO_COHORT, DEMO_SEED, DemoCase, DemoSlide, demo_cohort

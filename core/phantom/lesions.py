@@ -8,7 +8,7 @@ from scipy.ndimage import binary_closing, binary_fill_holes, label
 from core.phantom.nuclei import NucleusKind, nuclei_at
 from core.phantom.spec import GrowthPattern, Lesion
 from core.phantom.structures import blend, scatter
-from core.phantom.texture import FloatImage, smoothstep, value_noise
+from core.phantom.texture import FloatImage, as_float32, smoothstep, value_noise
 from core.phantom.tissue_layout import STEP_UM, Plan, direction
 
 _KINDS = (NucleusKind.TUMOUR_1, NucleusKind.TUMOUR_2, NucleusKind.TUMOUR_3)
@@ -47,7 +47,7 @@ def _nests(rng: np.random.Generator, lesion: Lesion, shape: tuple[int, int]) -> 
     """Return the depth inside cell nests and inside their lumina (um, positive inside)."""
     if lesion.pattern is GrowthPattern.CORDS:
         bands = -np.abs(value_noise(rng, shape, cell_px=24, octaves=2)) + 0.2 * value_noise(rng, shape, cell_px=60)
-        return (bands - np.quantile(bands, 1 - lesion.density)) * np.float32(34), None
+        return as_float32((bands - np.quantile(bands, 1 - lesion.density)) * np.float32(34)), None
     cell_px = 42 if lesion.pattern is GrowthPattern.SOLID else 21
     lumps = value_noise(rng, shape, cell_px=cell_px, octaves=3)
     nest = (lumps - np.quantile(lumps, 1 - lesion.density)) * np.float32(cell_px * 0.75)

@@ -193,7 +193,7 @@ def stamp(
     turned = np.rint(nuclei.angle / np.pi * ANGLES).astype(np.int64) % ANGLES
     sprite = variants * ANGLES + turned
     for x, y, kind, which in zip(left.tolist(), top.tolist(), nuclei.kind.tolist(), sprite.tolist(), strict=True):
-        image = bank[kind][which]
+        image: NDArray[np.uint8] = bank[int(kind)][int(which)]
         side = image.shape[0]
         view = canvas[y : y + side, x : x + side]
         np.maximum(view, image, out=view)

@@ -82,7 +82,7 @@ def _add_benign(plan: Plan, sites: _Sites, rng: np.random.Generator, spec: Phant
         if (place := sites.find(radius + 10)) is not None:
             add_lobule(plan, rng, outline_at(rng, *place, radius, wavy=0.07), positive=positive)
     for _ in range(rng.poisson(mix.ducts_per_mm2 * area)):
-        radius = float(np.clip(rng.lognormal(np.log(62), 0.45), 30, 220))
+        radius = float(np.clip(rng.lognormal(float(np.log(62)), 0.45), 30, 220))
         if (place := sites.find(radius * 1.25 + 20)) is not None:
             layers = 99 if rng.random() < 0.22 and radius > 45 else int(rng.integers(1, 4))
             add_duct(
@@ -99,7 +99,7 @@ def _add_benign(plan: Plan, sites: _Sites, rng: np.random.Generator, spec: Phant
         if (place := sites.find(radius)) is not None:
             add_aggregate(plan, rng, outline_at(rng, *place, radius, wavy=0.12, stretch=1.5))
     for _ in range(rng.poisson(mix.vessels_per_mm2 * area)):
-        radius = float(np.clip(rng.lognormal(np.log(17), 0.5), 8, 90))
+        radius = float(np.clip(rng.lognormal(float(np.log(17)), 0.5), 8, 90))
         if (place := sites.find(radius + 8, in_fat=True)) is not None:
             red = rng.uniform(0.35, 0.6) if rng.random() < 0.55 else 0.0
             red = red if spec.stain is Stain.HE else 0.0

@@ -14,7 +14,15 @@ from core.phantom.artefacts import Overlay
 from core.phantom.nuclei import SPRITE_UNIT, VARIANTS, Nuclei, stamp
 from core.phantom.optics import stain_matrix, transmit
 from core.phantom.spec import PhantomSpec
-from core.phantom.texture import ATLAS_PX, ATLAS_UM_PER_PX, FloatImage, fibre_atlas, grain_atlas, smoothstep
+from core.phantom.texture import (
+    ATLAS_PX,
+    ATLAS_UM_PER_PX,
+    FloatImage,
+    as_float32,
+    fibre_atlas,
+    grain_atlas,
+    smoothstep,
+)
 from core.phantom.tissue_layout import STEP_UM, Plan
 
 STRIP_PX = 512
@@ -86,7 +94,7 @@ class _Renderer:
             dyes = self._folded(frame, dyes, fold)
         gain = self._map(self.overlay.gain, frame)
         if gain is not None:
-            dyes = tuple(dye * gain for dye in dyes)  # type: ignore[assignment]
+            dyes = dyes[0] * gain, dyes[1] * gain, dyes[2] * gain
         return transmit(dyes, matrix=self.matrix, glass=look.glass, extra=extra)
 
     def _extra(self, frame: _Frame) -> FloatImage | None:
@@ -118,7 +126,8 @@ class _Renderer:
             eosin = eosin * np.float32(0.16)
             haematoxylin = haematoxylin * np.float32(0.5) + np.float32(0.07) * maps["eosin"] * ground
         haematoxylin = np.maximum(haematoxylin, np.float32(0.25) * haematoxylin + dark * solid)
-        return haematoxylin * np.float32(look.haematoxylin), eosin * np.float32(look.eosin), third
+        haematoxylin, eosin = haematoxylin * np.float32(look.haematoxylin), eosin * np.float32(look.eosin)
+        return as_float32(haematoxylin), as_float32(eosin), as_float32(third)
 
     def _folded(
         self, frame: _Frame, dyes: tuple[FloatImage, FloatImage, FloatImage], fold: FloatImage
@@ -128,7 +137,8 @@ class _Renderer:
         other = _Frame(frame.x + int(shift[0]), frame.y + int(shift[1]), frame.width, frame.height)
         void = upsample(self.plan.void, other, scale=STEP_UM / self.spec.mpp)
         second = self._dyes(other, void, self._maps(other))
-        return tuple(dye + fold * layer for dye, layer in zip(dyes, second, strict=True))  # type: ignore[return-value]
+        haematoxylin, eosin, third = (as_float32(dye + fold * layer) for dye, layer in zip(dyes, second, strict=True))
+        return haematoxylin, eosin, third
 
     def _maps(self, frame: _Frame) -> dict[str, FloatImage]:
         names = ("eosin", "haematoxylin", "third", "fibre", "loose", "along", "across")
@@ -161,7 +171,7 @@ def upsample(values: FloatImage, frame: _Frame, *, scale: float) -> FloatImage:
     rows, weight_y = _weights(frame.y, frame.height, values.shape[0], scale)
     columns, weight_x = _weights(frame.x, frame.width, values.shape[1], scale)
     # Two small dense products beat index arithmetic: BLAS runs them at a few ns a pixel.
-    return weight_y @ values[rows, columns] @ weight_x.T
+    return as_float32(weight_y @ values[rows, columns] @ weight_x.T)
 
 
 def _weights(start: int, count: int, length: int, scale: float) -> tuple[slice, FloatImage]:

@@ -16,10 +16,15 @@ ATLAS_PX = 2048
 ATLAS_UM_PER_PX = 0.5
 
 
+def as_float32(values: NDArray[np.floating]) -> FloatImage:
+    """Return the values as float32, without a copy where they are: numpy's types lose the width in longer formulas."""
+    return values.astype(np.float32, copy=False)
+
+
 def smoothstep(low: float, high: float, values: FloatImage) -> FloatImage:
     """Return 0 below `low`, 1 above `high`, a smooth S between."""
     t = np.clip((values - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
-    return t * t * (3 - 2 * t)
+    return as_float32(t * t * (3 - 2 * t))
 
 
 def value_noise(rng: np.random.Generator, shape: tuple[int, int], *, cell_px: float, octaves: int = 1) -> FloatImage:
@@ -115,7 +120,9 @@ def cells(
         the nearest one per pixel, and the centres as float32 (n, 2) x, y.
     """
     rows, columns = int(shape[0] / spacing_px) + 4, int(shape[1] / spacing_px) + 4
-    grid_y, grid_x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    grid = np.indices((rows, columns), np.float32)
+    grid_y: FloatImage = grid[0]
+    grid_x: FloatImage = grid[1]
     grid_x += 0.5 * (grid_y % 2)  # staggered rows look less like a grid
     grid_x += rng.uniform(-jitter, jitter, grid_x.shape).astype(np.float32)
     grid_y += rng.uniform(-jitter, jitter, grid_y.shape).astype(np.float32)

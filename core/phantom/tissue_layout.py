@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from core.phantom.nuclei import Nuclei
 from core.phantom.spec import PhantomSpec, TissueMix
-from core.phantom.texture import FloatImage, cells, value_noise
+from core.phantom.texture import FloatImage, as_float32, cells, value_noise
 
 STEP_UM = 2.0
 """um per pixel of the plan."""
@@ -42,9 +42,9 @@ class Plan:
     """Coordinate across the collagen fibres in um."""
     fat: NDArray[np.int32]
     """Number of the adipocyte a pixel belongs to, 0 elsewhere."""
-    lesions: list[NDArray[np.bool_]] = field(default_factory=list)
+    lesions: list[NDArray[np.bool_]] = field(default_factory=list[NDArray[np.bool_]])
     """One mask a planted tumour, in the spec's order."""
-    nuclei: list[Nuclei] = field(default_factory=list)
+    nuclei: list[Nuclei] = field(default_factory=list[Nuclei])
 
     def at(self, values: FloatImage, x_um: FloatImage, y_um: FloatImage) -> FloatImage:
         """Return a map's values at points (linear)."""
@@ -117,7 +117,7 @@ def _outline(rng: np.random.Generator, shape: tuple[int, int], *, pieces: int) -
     step = STEP_UM * _COARSE
     distance = np.where(mask, distance_transform_edt(mask), 0.5 - distance_transform_edt(~mask)) * step
     fine = _enlarge(distance.astype(np.float32), shape)
-    return fine + 5.0 * value_noise(rng, shape, cell_px=22, octaves=3)
+    return as_float32(fine + 5.0 * value_noise(rng, shape, cell_px=22, octaves=3))
 
 
 def _enlarge(values: FloatImage, shape: tuple[int, int]) -> FloatImage:

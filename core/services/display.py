@@ -55,9 +55,10 @@ def cells_of(tiles: pd.DataFrame, *, column: str, width: int, height: int) -> Ce
         width: Slide width in level-0 px; tiles that reach beyond are cut there, as the slide is.
         height: Slide height in level-0 px.
     """
-    left, top = tiles["x"].to_numpy(np.float64), tiles["y"].to_numpy(np.float64)
-    right = np.minimum(left + tiles["width"].to_numpy(np.float64), width)
-    bottom = np.minimum(top + tiles["height"].to_numpy(np.float64), height)
+    left: NDArray[np.float64] = tiles["x"].to_numpy(np.float64)
+    top: NDArray[np.float64] = tiles["y"].to_numpy(np.float64)
+    right: NDArray[np.float64] = np.minimum(left + tiles["width"].to_numpy(np.float64), width)
+    bottom: NDArray[np.float64] = np.minimum(top + tiles["height"].to_numpy(np.float64), height)
     x_edges, y_edges = np.unique(np.concatenate([left, right])), np.unique(np.concatenate([top, bottom]))
     total = np.zeros((max(len(y_edges) - 1, 0), max(len(x_edges) - 1, 0)))
     count = np.zeros_like(total)
@@ -86,4 +87,4 @@ def scale_bar_um(width_um: float) -> float:
 def positive_class(model: str, classes: Sequence[str]) -> str:
     """Return the class a model is made to find: its card says so; without a card, the last class."""
     positive = {card.name: card.positive_class for card in list_cards()}.get(model)
-    return positive if positive in classes else classes[-1]
+    return positive if positive is not None and positive in classes else classes[-1]

@@ -10,10 +10,11 @@ import gzip
 import json
 import re
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]  (it ships none)
 from numpy.typing import NDArray
 
 from core.errors import NotFoundError
@@ -92,7 +93,7 @@ def class_names(settings: Settings, slide_id: str, run_id: str) -> tuple[str, ..
     path = RunFolder.of(settings, slide_id, run_id).path / "tiles.parquet"
     if not path.is_file():
         return ()
-    names = pq.read_schema(path).names
+    names = cast("list[str]", pq.read_schema(path).names)  # pyright: ignore[reportUnknownMemberType]  (pyarrow)
     return tuple(name.removeprefix("prob_") for name in names if name.startswith("prob_"))
 
 
@@ -103,7 +104,7 @@ def model_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
         NotFoundError: the run has no tile results.
     """
     tiles = _tiles(settings, slide_id, run_id)
-    classes = [name.removeprefix("prob_") for name in tiles if name.startswith("prob_")]
+    classes = [name.removeprefix("prob_") for name in tiles.columns if name.startswith("prob_")]
     lattice = lattice_of(tiles)
     planes = [_quantised(lattice.mean(tiles[f"prob_{name}"].to_numpy())) for name in classes]
     return pack(lattice, {"classes": classes, "tiles": len(tiles)}, planes)

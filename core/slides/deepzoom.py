@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import simplejpeg
+import simplejpeg  # pyright: ignore[reportMissingTypeStubs]  (it ships none)
 
 from core.domain import Region, Size
 from core.errors import InputError, NotFoundError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
 import json
 import uuid
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from core.domain import ReadCategory, Size, Stain
-from core.errors import ModelError
 from core.phantom import Artefact, ArtefactKind, GrowthPattern, Lesion, PhantomSpec, TissueMix, write_phantom
 from core.phantom.artefacts import plant_artefacts
 from core.phantom.cases import make_case
@@ -28,15 +28,19 @@ from core.phantom.spec import ScannerLook
 from core.phantom.texture import cells, fibre_atlas, value_noise
 from core.phantom.tissue_layout import STEP_UM
 from core.phantom.truth import outlines
+from models.registry import load_model
 
 SMALL = PhantomSpec(seed=5, size_px=Size(1100, 900), mpp=1.0, lesions=(Lesion(330),), tissue=TissueMix(fat=0.25))
 
 
+@functools.cache
 def pixels(spec: PhantomSpec) -> NDArray[np.uint8]:
-    """The whole slide before compression."""
+    """The whole slide before compression, read-only; several tests look at the same one."""
     plan = make_plan(spec)
     overlay = plant_artefacts(plan, spec)
-    return np.concatenate(list(render_strips(plan, overlay, spec)))
+    image = np.concatenate(list(render_strips(plan, overlay, spec)))
+    image.flags.writeable = False
+    return image
 
 
 def mask_at_slide_scale(mask: NDArray[np.bool_], spec: PhantomSpec) -> NDArray[np.bool_]:
@@ -419,11 +423,7 @@ def test_colours_lie_near_real_patches(real_data: Path, tiles, label: str, toler
 
 
 def test_real_model_finds_the_planted_tumour(tiles) -> None:
-    registry = pytest.importorskip("models.registry")
-    try:
-        model = registry.load_model("idc", device="cpu")
-    except ModelError as error:
-        pytest.skip(f"no trained IDC model here: {error}")
+    model = load_model("idc", device="cpu")
     cut, share = tiles
     side = (model.tile_px, model.tile_px)
     batch = np.stack([np.asarray(Image.fromarray(tile).resize(side, Image.Resampling.BICUBIC)) for tile in cut])
