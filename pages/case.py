@@ -36,7 +36,7 @@ slide, look = choose_slide(detail.slides)
 run = detail.runs.get(slide.slide_id)
 show_case_slide(settings, detail, slide, look, user=user, revealed=revealed)
 
-reading, details = st.columns([3, 5], gap="medium")
+reading, details = st.columns([4, 5], gap="medium")
 with reading:
     show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses)
     if not any(run.scores for run in detail.runs.values()):

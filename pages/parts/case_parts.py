@@ -35,20 +35,20 @@ def choose_case(order: Sequence[str], *, user: User) -> str:
 def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str], user: User, revealed: bool) -> None:
     """Show the case's name, its state, who has it, and the way to the cases before and after it."""
     row = detail.case
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            st.title(f"Case {plain(row.case_id)}", width="content")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(f"Case {plain(row.case_id)}", width="content")
+        with st.container(width="content"):
             flags = {flag.kind for flag in detail.flags} if revealed else set()
-            with st.container(width="content"):
-                show_badges([CASES[row.status], *(look for kind, look in FLAGS.items() if kind in flags)])
-        with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)
-            _show_neighbours(row.case_id, order=order)
+            show_badges([CASES[row.status], *(look for kind, look in FLAGS.items() if kind in flags)])
     facts = [f"Site {plain(row.site)}"] if row.site else []
     facts.append(f"{row.slides} slides" if row.slides != 1 else "1 slide")
     facts += [f"waiting since {time_in_words(row.waiting_since)}"] if row.waiting_since else []
     facts.append(f"assigned to {plain(row.assigned_to)}" if row.assigned_to else "not assigned")
-    st.caption(", ".join(facts))
+    facts_place, buttons = st.columns([1, 1], vertical_alignment="center")
+    facts_place.caption(", ".join(facts))
+    with buttons, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)
+        _show_neighbours(row.case_id, order=order)
 
 
 def _show_assignment(settings: Settings, case_id: str, *, assigned_to: str | None, user: User) -> None:

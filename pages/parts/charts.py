@@ -17,8 +17,10 @@ _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""
 _TOOLS_PX = 28
 """Room above the picture for the zoom tools, so that they cover neither the slide nor the colour bar."""
-_USUAL_WIDTH_PX = 600
-"""About what the case screen leaves for the picture; only its height is derived from it."""
+_USUAL_WIDTH_PX = 720
+"""Of the picture where the screen has room for it; its height follows from it."""
+_COLOUR_BAR_PX = 110
+"""Room beside the picture for the colour bar with its title."""
 CONFIG: dict[str, object] = {
     "displaylogo": False,
     "scrollZoom": True,
@@ -73,8 +75,10 @@ def slide_figure(image_url: str, *, width: int, height: int, mpp_x: float | None
     figure.update_yaxes(range=[height, 0], scaleanchor="x", scaleratio=1, constraintoward="top", **hidden)
     # A point without ink: a figure without any trace would have no axes to put the picture into.
     figure.add_scatter(x=[0, width], y=[0, height], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
+    drawn_px = int(min(max(_USUAL_WIDTH_PX * height / width, _HEIGHT_PX[0]), _HEIGHT_PX[1]))
     figure.update_layout(
-        height=int(min(max(_USUAL_WIDTH_PX * height / width, _HEIGHT_PX[0]), _HEIGHT_PX[1])) + _TOOLS_PX,
+        width=min(int(drawn_px * width / height), _USUAL_WIDTH_PX) + _COLOUR_BAR_PX,
+        height=drawn_px + _TOOLS_PX,
         margin={"l": 0, "r": 0, "t": _TOOLS_PX, "b": 0},
         modebar={"bgcolor": "rgba(0,0,0,0)"},
         paper_bgcolor="rgba(0,0,0,0)",

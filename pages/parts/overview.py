@@ -78,6 +78,7 @@ def show_overview(
     figure.update_layout(uirevision=f"{slide.slide_id}/{run.run_id}")
     st.plotly_chart(
         figure,
+        width="content",
         config=CONFIG,
         key=f"slide_{slide.slide_id}",
         alt=f"Slide {slide.slide_id}" + (f" with the model's probability of {name}" if opacity > 0 else ""),

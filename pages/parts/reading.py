@@ -156,7 +156,7 @@ def _review_form(case_id: str, *, own: ReviewRecord | None) -> tuple[ReviewVerdi
             height=80,
             key=f"note_{case_id}",
         )
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, gap="xsmall"):
             for verdict, key in VERDICT_KEYS.items():
                 look = VERDICTS[verdict]
                 if st.form_submit_button(look.label, icon=look.icon, shortcut=key, key=f"{verdict.value}_{case_id}"):

@@ -5,10 +5,13 @@ import json
 import pytest
 
 from core.domain import ReadCategory, ReviewVerdict
+from core.errors import ConflictError
 from core.server.identity import Role
 from core.services.review import open_case, record_diagnosis, reveal_model
 from core.services.worklist import case_detail
 from core.store.records import ReadStage
+from pages.parts import reading
+from pages.parts.case_slides import Look
 
 ADA = "Ada Reader (demonstration)"
 
@@ -26,6 +29,16 @@ def shown_texts(trace):
     return trace.get("text") or []
 
 
+def viewer(at):
+    """What the page hands to the deep-zoom viewer."""
+    (component,) = at.get("bidi_component")
+    return json.loads(component.proto.json)
+
+
+def overview(at):
+    return at.segmented_control(key="slide_look").set_value(Look.OVERVIEW).run()
+
+
 def record(at, case, category, **fields):
     at.segmented_control(key=f"category_{case}").set_value(category)
     for key, value in fields.items():
@@ -38,6 +51,10 @@ def test_before_the_first_diagnosis_nothing_of_the_model_is_on_the_page(open_pag
     at = open_page("case.py", case="UNREAD")
     assert not at.exception
     assert [tab.label for tab in at.tabs] == ["Quality", "Provenance", "History"]
+    (slide,) = viewer(at)["slides"]
+    assert (slide["flags"], slide["galleries"]) == ([], {})
+    assert "Hidden until" in slide["no_model"]
+    overview(at)
     assert traces(at, "heatmap") == []
     assert [trace for trace in traces(at, "scatter") if shown_texts(trace)] == []
     said = texts(at) + json.dumps([frame.value.astype(str).to_dict() for frame in at.dataframe])
@@ -88,7 +105,8 @@ def test_the_reveal_is_logged_and_marks_the_later_diagnosis(home, open_page):
     assert not at.exception
     assert open_case(home, "UNREAD", actor=ADA)
     assert [event.actor for event in case_detail(home, "UNREAD").reveals] == [ADA]
-    assert len(traces(at, "heatmap")) == 1
+    assert viewer(at)["slides"][0]["no_model"] is None
+    assert len(traces(overview(at), "heatmap")) == 1
     record(at, "UNREAD", ReadCategory.MALIGNANT)
     assert case_detail(home, "UNREAD").diagnoses[-1].stage is ReadStage.AFTER_MODEL
 
@@ -97,14 +115,14 @@ def test_the_reveal_is_logged_and_marks_the_later_diagnosis(home, open_page):
 def test_a_reveal_in_another_tab_shows_here_after_a_rerun(open_page):
     first, second = open_page("case.py", case="UNREAD"), open_page("case.py", case="UNREAD")
     first.button(key="reveal_UNREAD").click().run()
-    assert traces(second, "heatmap") == []
+    assert viewer(second)["slides"][0]["galleries"] == {}
     second.run()
-    assert len(traces(second, "heatmap")) == 1
+    assert viewer(second)["slides"][0]["galleries"]
 
 
 def test_the_heatmap_lies_exactly_on_the_slide(home, open_page):
     reveal_model(home, "MISSED", actor=ADA)
-    at = open_page("case.py", case="MISSED")
+    at = overview(open_page("case.py", case="MISSED"))
     (heat,) = traces(at, "heatmap")
     (picture,) = figure(at)["layout"]["images"]
     assert (picture["x"], picture["y"], picture["sizex"], picture["sizey"]) == (0, 0, 2100, 1300)
@@ -117,7 +135,7 @@ def test_the_heatmap_lies_exactly_on_the_slide(home, open_page):
 
 def test_threshold_and_switch_change_what_is_drawn(home, open_page):
     reveal_model(home, "MISSED", actor=ADA)
-    at = open_page("case.py", case="MISSED")
+    at = overview(open_page("case.py", case="MISSED"))
     everything = json.dumps(traces(at, "heatmap")[0]["z"])
     at.slider(key="threshold_missed").set_value(0.5).run()
     assert json.dumps(traces(at, "heatmap")[0]["z"]) != everything
@@ -140,10 +158,10 @@ def test_an_answer_to_the_model_is_recorded_and_changed(home, open_page):
     record_diagnosis(home, "MISSED", category=ReadCategory.BENIGN, actor=ADA)
     at = open_page("case.py", case="MISSED")
     for verdict, note in ((ReviewVerdict.UNSURE, "Look again."), (ReviewVerdict.AGREE, "Seen.")):
-        at.segmented_control(key="verdict_MISSED").set_value(verdict)
         at.text_area(key="note_MISSED").set_value(note)
-        at.button(key="answer_MISSED").click().run()
+        at.button(key=f"{verdict}_MISSED").click().run()
         assert not at.exception
+        at.button(key=f"{verdict}_MISSED").click().run()  # held down: the same answer is recorded once
     reviews = case_detail(home, "MISSED").reviews
     assert [(review.verdict, review.note) for review in reviews] == [
         (ReviewVerdict.UNSURE, "Look again."),
@@ -158,7 +176,7 @@ def test_who_does_not_read_cases_gets_no_forms(home, open_page, texts, role):
     at = open_page("case.py", role=role, case="MISSED")
     assert not at.exception
     keys = {button.key for button in at.button}
-    assert not {"record_MISSED", "answer_MISSED"} & keys
+    assert not {"record_MISSED", "agree_MISSED"} & keys
     assert ("assign" in keys) == (role is Role.QC)
     assert "Your role does not record diagnoses." in texts(at)
 
@@ -190,7 +208,8 @@ def test_an_unreadable_slide_stays_visible_with_its_reason(open_page, texts):
     said = texts(at)
     assert "The file is not a slide that can be opened." in said
     assert "nothing to compare your diagnosis with" in said
-    assert not at.get("plotly_chart")
+    assert not at.get("bidi_component")
+    assert not overview(at).get("plotly_chart")
 
 
 def test_every_slide_of_a_case_can_be_chosen(home, open_page):
@@ -198,7 +217,36 @@ def test_every_slide_of_a_case_can_be_chosen(home, open_page):
     at = open_page("case.py", case="AGREED")
     at.segmented_control(key="slide_of_agreed").set_value("agreed-2").run()
     assert not at.exception
-    assert at.get("plotly_chart")[0].key == "slide_agreed-2"
+    assert viewer(at)["slide"] == "agreed-2"
+    assert [slide["slide_id"] for slide in viewer(at)["slides"]] == ["agreed", "agreed-2"]
+    assert overview(at).get("plotly_chart")[0].key == "slide_agreed-2"
+
+
+def test_a_flag_chooses_its_slide_and_the_microscope_and_moves_there_once(home, open_page):
+    reveal_model(home, "MISSED", actor=ADA)
+    at = overview(open_page("case.py", case="MISSED"))
+    at.button(key="show_flag_1").click().run()
+    assert not at.exception
+    jump = viewer(at)["jump"]
+    assert (jump["slide_id"], jump["x"], jump["y"], jump["width"], jump["height"]) == ("missed", 2000, 1200, 400, 400)
+    at.run()
+    assert viewer(at)["jump"] == jump, "the viewer acts once on a nonce"
+    at.button(key="show_flag_1").click().run()
+    assert viewer(at)["jump"]["nonce"] != jump["nonce"]
+
+
+def test_an_answer_that_the_log_refuses_is_a_sentence(home, open_page, monkeypatch):
+    reveal_model(home, "MISSED", actor=ADA)
+    at = open_page("case.py", case="MISSED")
+
+    def refuse(*_args, **_fields):
+        raise ConflictError("The model's result was not shown to you yet.")
+
+    monkeypatch.setattr(reading, "record_review", refuse)
+    at.button(key="agree_MISSED").click().run()
+    assert not at.exception
+    assert [error.value for error in at.error] == ["The model's result was not shown to you yet."]
+    assert case_detail(home, "MISSED").reviews == ()
 
 
 @pytest.mark.usefixtures("home")
