@@ -43,14 +43,16 @@ def value_image(
 def _pixel_span(
     start_level0: NDArray[np.int32], length_level0: int, slide_length: int, out_length: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Half-open range of output pixels whose centres lie in [start, start + length)."""
-    scale = out_length / slide_length
-    first = np.ceil(start_level0 * scale - 0.5)
-    last = np.ceil((start_level0.astype(np.int64) + length_level0) * scale - 0.5)
-    return (
-        np.clip(first, 0, out_length).astype(np.int64),
-        np.clip(last, 0, out_length).astype(np.int64),
-    )
+    """Half-open range of output pixels whose centres lie in [start, start + length).
+
+    Pixel p has its centre at (2 p + 1) slide / (2 out). Whole numbers throughout: a centre may lie exactly on a border.
+    """
+    start = start_level0.astype(np.int64)
+
+    def first_from(edge: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.clip(-((slide_length - 2 * out_length * edge) // (2 * slide_length)), 0, out_length)
+
+    return first_from(start), first_from(start + length_level0)
 
 
 def colourise(values: NDArray[np.float32], *, opacity: float = 0.4) -> NDArray[np.uint8]:

@@ -46,8 +46,8 @@ def test_every_pixel_shows_the_tile_under_its_centre(width, height, tile, out_wi
     xy = grid(slide, tile)
     image = value_image(xy, Size(tile, tile), np.arange(len(xy), dtype=np.float32), slide=slide, out=out)
     columns = len(range(0, width, tile))
-    xs = ((np.arange(out.width) + 0.5) * width / out.width) // tile
-    ys = ((np.arange(out.height) + 0.5) * height / out.height) // tile
+    xs = (2 * np.arange(out.width) + 1) * width // (2 * out.width * tile)
+    ys = (2 * np.arange(out.height) + 1) * height // (2 * out.height * tile)
     np.testing.assert_array_equal(image, ys[:, None] * columns + xs[None, :])
 
 
