@@ -10,7 +10,7 @@ from core.errors import NotFoundError
 from core.services.review import case_history, open_case
 from core.services.worklist import case_detail, worklist
 from pages.parts.actions import show_notice
-from pages.parts.case_parts import choose_case, show_header, show_reads
+from pages.parts.case_parts import choose_case, show_header, show_reads, walking_order
 from pages.parts.case_slides import choose_slide, show_case_slide, show_flag_on_slide
 from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
@@ -20,7 +20,7 @@ user = require_role()
 settings = current_settings()
 show_notice()
 
-order = [row.case_id for row in worklist(settings, actor=user.actor)]
+order = walking_order([row.case_id for row in worklist(settings, actor=user.actor)])
 case_id = st.query_params.get("case") or choose_case(order, user=user)
 try:
     detail = case_detail(settings, case_id)

@@ -8,6 +8,7 @@ from core.domain import CaseStatus
 from core.services.worklist import worklist
 from pages.parts.actions import show_notice
 from pages.parts.badges import CASES, FLAGS
+from pages.parts.case_parts import end_walk
 from pages.parts.resources import row_thumbnails
 from pages.parts.session import current_settings, require_role
 from pages.parts.tables import (
@@ -25,6 +26,7 @@ from pages.parts.worklist_parts import COLUMNS, show_empty, show_failures
 user = require_role()
 settings = current_settings()
 show_notice()
+end_walk()
 
 st.title("Worklist")
 rows = worklist(settings, actor=user.actor)

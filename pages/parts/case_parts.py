@@ -15,6 +15,25 @@ from pages.parts.badges import CASES, FLAGS, VERDICTS, plain, show_badges, time_
 from pages.parts.reading import show_read
 from pages.parts.worklist_parts import show_empty
 
+_WALK = "walk"
+
+
+def walking_order(order: Sequence[str]) -> list[str]:
+    """Return the order in which J and K walk through the cases: the worklist's, as it was when the walk began.
+
+    An answer moves its case down the worklist at once; the next case must still be the one that came after it. The
+    walk begins anew on the worklist, and when cases were added.
+    """
+    kept: list[str] | None = st.session_state.get(_WALK)
+    if kept is None or set(kept) != set(order):
+        kept = st.session_state[_WALK] = list(order)
+    return kept
+
+
+def end_walk() -> None:
+    """Let the next walk follow the worklist as it is then."""
+    st.session_state.pop(_WALK, None)
+
 
 def choose_case(order: Sequence[str], *, user: User) -> str:
     """Let the reader choose a case where the address names none; stop the page until then."""
@@ -44,7 +63,7 @@ def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str],
     facts.append(f"{row.slides} slides" if row.slides != 1 else "1 slide")
     facts += [f"waiting since {time_in_words(row.waiting_since)}"] if row.waiting_since else []
     facts.append(f"assigned to {plain(row.assigned_to)}" if row.assigned_to else "not assigned")
-    facts_place, buttons = st.columns([1, 1], vertical_alignment="center")
+    facts_place, buttons = st.columns([2, 3], vertical_alignment="center")
     facts_place.caption(", ".join(facts))
     with buttons, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)

@@ -17,7 +17,7 @@ _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""
 _TOOLS_PX = 28
 """Room above the picture for the zoom tools, so that they cover neither the slide nor the colour bar."""
-_USUAL_WIDTH_PX = 720
+_USUAL_WIDTH_PX = 640
 """Of the picture where the screen has room for it; its height follows from it."""
 _COLOUR_BAR_PX = 110
 """Room beside the picture for the colour bar with its title."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.domain import ReadCategory, ReviewVerdict
+from core.domain import CaseStatus, ReadCategory, ReviewVerdict
 from core.errors import ConflictError
 from core.server.identity import Role
 from core.services.review import open_case, record_diagnosis, reveal_model
@@ -199,6 +199,19 @@ def test_next_and_previous_follow_the_worklist(open_page):
     assert at.title[0].value == "Case BROKEN"
     at.button(key="previous_case").click().run()
     assert at.title[0].value == "Case MISSED"
+
+
+def test_after_an_answer_the_next_case_is_the_one_that_came_after_it(home, open_page):
+    reveal_model(home, "MISSED", actor=ADA)
+    at = open_page("case.py", case="MISSED")
+    at.button(key="agree_MISSED").click().run()
+    assert case_detail(home, "MISSED").case.status is CaseStatus.REVIEWED
+    at.button(key="next_case").click().run()
+    assert at.title[0].value == "Case BROKEN"
+    at.switch_page("worklist.py").run()
+    at.query_params["case"] = "MISSED"
+    at.switch_page("case.py").run()
+    assert at.button(key="next_case").disabled, "the worklist now has it last"
 
 
 @pytest.mark.usefixtures("home")

@@ -47,8 +47,9 @@ export class MarkForm {
       }
     }
     this.element.hidden = false
-    // After the pointer event that ended a drag: OpenSeadragon gives the slide the focus at its very end, and what is
-    // typed for the label would then be taken for keys.
+    label.focus()
+    // And once more after the pointer event that ended a drag: OpenSeadragon gives the slide the focus at its very end,
+    // and what is typed for the label would then be taken for keys.
     setTimeout(() => label.isConnected && label.focus())
   }
 
