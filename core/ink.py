@@ -7,9 +7,6 @@ stain vectors: Ruifrok & Johnston, Anal Quant Cytol Histol 23:291 (2001). The li
 HistoQC and TCGA pictures, on 8,200 IDC patches and on generated ink of every hue.
 """
 
-# scipy ships no types: what it returns is named by the annotations here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 

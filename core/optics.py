@@ -1,8 +1,5 @@
 """Light through a slide: the colour of its glass and optical density against it (Beer-Lambert)."""
 
-# scipy ships no types: what it returns is named by the annotations here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 

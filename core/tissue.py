@@ -5,9 +5,6 @@ balance matters. Tissue is whatever takes colour out of the light; glass edges, 
 take out all colours alike; coloured ink takes out those that no stain in use takes out (see `core/ink.py`).
 """
 
-# scipy ships no types: what it returns is named by the annotations here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 

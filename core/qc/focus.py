@@ -6,9 +6,6 @@ Pattern Recognition 46:1415 (2013) compares such band-pass measures). A ratio of
 the slide is stained, and pixels of glass are left out, so an empty corner is not taken for blur.
 """
 
-# scipy ships no types: what it returns is named by the annotations here.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
