@@ -230,25 +230,6 @@ def test_a_polygon_is_made_without_a_mouse(server: Server, open_viewer: OpenView
     assert (mark.label, mark.shape, len(mark.geometry["coordinates"][0])) == ("By keys", "polygon", 4)
 
 
-def test_keys_work_outside_text_fields_only(open_viewer: OpenViewer) -> None:
-    page = open_viewer()
-    page.keyboard.press("n")
-    expect(page.locator(".st-key-note textarea")).to_be_focused()
-    page.keyboard.type("jkadhoq?")
-    page.wait_for_timeout(1500)
-    expect(page.locator(".layer-heat").first).to_be_visible()
-    expect(page.locator(".help")).to_be_hidden()
-    page.locator(".pane-title").first.evaluate("() => document.activeElement.blur()")
-    page.keyboard.press("?")
-    expect(page.locator(".help")).to_contain_text("next / previous case")
-    page.keyboard.press("Escape")
-    page.locator("input[data-opacity='heat']").evaluate("slider => slider.blur()")
-    before = page.locator(".layer-heat").first.evaluate("canvas => canvas.style.opacity")
-    page.keyboard.press("o")
-    page.wait_for_timeout(300)
-    assert page.locator(".layer-heat").first.evaluate("canvas => canvas.style.opacity") != before
-
-
 def test_linked_panes_stay_together_in_micrometres(open_viewer: OpenViewer) -> None:
     page = open_viewer()
     page.get_by_label("Side by side", exact=True).select_option(SECOND)
@@ -331,7 +312,7 @@ def test_permission_is_renewed_silently(open_viewer: OpenViewer) -> None:
     refused: list[str] = []
     page = open_viewer("lifetime=3")
     page.on("response", lambda response: refused.append(response.url) if response.status == 403 else None)
-    page.wait_for_timeout(7000)
+    page.wait_for_timeout(4500)
     page.get_by_label("Slide first-he").focus()
     for _ in range(10):
         page.keyboard.press("+")
