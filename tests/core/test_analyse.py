@@ -284,7 +284,7 @@ def test_a_checkpoint_of_another_grid_is_not_used(bench: Bench, card: ModelCard,
 
 @pytest.mark.xfail(reason="a checkpoint does not say which grid it is of; only the number of its rows is compared")
 @pytest.mark.usefixtures("eager_checkpoints")
-def test_a_checkpoint_of_a_grid_with_more_tiles_is_not_used_either(bench: Bench, card: ModelCard) -> None:
+def test_a_checkpoint_of_a_grid_with_more_tiles_is_not_used_either(bench: Bench) -> None:
     """The user corrects the scale, or sets another stride, between the kill and the next attempt."""
     image = mark(pale_slide(), 1, 0)
     with pytest.raises(CancelledError):

@@ -17,7 +17,6 @@ from core.services import catalogue, review, worklist
 from core.services.demo import load_cohort
 from core.settings import Settings
 
-
 SMALL = Size(2560, 2048)
 """1.3 x 1 mm: rendered in two seconds."""
 
