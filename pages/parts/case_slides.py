@@ -11,9 +11,10 @@ from core.domain import Region, SlideStatus
 from core.server.identity import User
 from core.services.worklist import CaseDetail
 from core.settings import Settings
-from core.store.records import FlagRecord, SlideRecord
-from pages.parts.badges import NOT_ANALYSED, SLIDES, plain
+from core.store.records import FlagRecord, ReviewRecord, SlideRecord
+from pages.parts.badges import NOT_ANALYSED, SLIDES, VERDICTS, plain
 from pages.parts.overview import show_overview
+from pages.parts.reading import latest_of
 from pages.parts.slide_viewer import CaseView, show_on_slide, slide_viewer
 
 VIEWER_KEY = "slide_viewer"
@@ -93,12 +94,14 @@ def show_case_slide(
     if look is Look.OVERVIEW:
         show_overview(settings, slide, detail.runs.get(slide.slide_id), flags=detail.flags, revealed=revealed)
         return
+    own = latest_of(user.actor, detail.reviews)
     view = CaseView(
         slides=[one for one in detail.slides if one.status is not SlideStatus.UNREADABLE],
         slide_id=slide.slide_id,
         runs=detail.runs,
         flags=detail.flags,
         revealed=revealed,
+        answer=f"Your answer: {VERDICTS[own.verdict].label.lower()}" if isinstance(own, ReviewRecord) else None,
     )
     field = "note" if revealed else "text"
     slide_viewer(

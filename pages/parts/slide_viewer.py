@@ -44,6 +44,8 @@ class CaseView:
     """All flags of the case, in the order of their numbers."""
     revealed: bool
     """Whether this reader may see the model's result."""
+    answer: str | None = None
+    """This reader's answer to the model, in words."""
 
 
 def slide_viewer(
@@ -117,6 +119,7 @@ def _viewer_fragment(
         token_life_s=lifetime_s,
         can_mark=user.can_read_cases,
         note_key=note_key,
+        answer=view.answer,
         reports_clicks=on_click is not None,
         jump=st.session_state.get(f"{key}:jump"),
         height_px=height_px,

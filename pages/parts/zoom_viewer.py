@@ -58,6 +58,7 @@ def zoom_viewer(
     token_life_s: float,
     can_mark: bool,
     note_key: str | None = None,
+    answer: str | None = None,
     reports_clicks: bool = False,
     jump: Json | None = None,
     height_px: int = 620,
@@ -73,6 +74,7 @@ def zoom_viewer(
         token_life_s: How long the tokens hold; the viewer asks for new ones well before.
         can_mark: Whether the user may add and change marks.
         note_key: Key of the text field that N jumps to.
+        answer: The user's answer to the model in words; shown for a moment when it changes.
         reports_clicks: Whether a click on the slide is an event.
         jump: {nonce, slide_id, x, y, width, height}: where to look; acted upon once for every `nonce`.
         height_px: Height of the slide itself, without toolbar and gallery.
@@ -89,6 +91,7 @@ def zoom_viewer(
             "token_life_s": token_life_s,
             "can_mark": can_mark,
             "note_key": note_key,
+            "answer": answer,
             "reports_clicks": reports_clicks,
             "jump": jump,
             "height": height_px,

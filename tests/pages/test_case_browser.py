@@ -281,6 +281,8 @@ def test_full_screen_and_back(open_case: OpenCase) -> None:
     settle(page)
     assert stage(page)["height"] > narrow["height"] + 100
     expect(page.locator(".toolbar")).to_be_in_viewport()
+    page.keyboard.press("u")
+    expect(page.locator(".notices")).to_contain_text("Your answer: unsure")
     page.keyboard.press("f")
     page.wait_for_function("() => document.fullscreenElement === null")
     settle(page)

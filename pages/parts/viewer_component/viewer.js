@@ -13,6 +13,7 @@ import { Pane } from "./pane.js"
 import { Panel } from "./panel.js"
 
 const PING_MS = 5000
+const NOTICE_MS = 4000
 const NARROW_PX = 760 // as in the style sheet: the panel then lies over the slide
 
 /** Load OpenSeadragon once for the whole page, from this server. */
@@ -71,11 +72,12 @@ class Viewer extends Marking {
     this.host = h("div", { class: "panes" })
     this.banner = h("div", { class: "banner", role: "alert", hidden: true })
     this.hint = h("div", { class: "hint", role: "status", hidden: true })
+    this.notice = h("div", { class: "hint", role: "status", hidden: true })
     this.spoken = h("div", { class: "spoken", role: "status" })
     this.status = h("div", { class: "status" }, h("span", { "data-part": "value" }), h("span", { "data-part": "place" }), h("span", { "data-part": "scale" }))
     this.help = helpBox(() => this.toggleHelp())
     this.help.hidden = true
-    const stage = h("div", { class: "stage-box" }, this.host, h("div", { class: "notices" }, this.banner, this.hint), this.form.element, this.help)
+    const stage = h("div", { class: "stage-box" }, this.host, h("div", { class: "notices" }, this.banner, this.notice, this.hint), this.form.element, this.help)
     this.root.replaceChildren(this.toolbar(), h("div", { class: "body" }, stage, this.panel.element), this.status, this.gallery.element, this.spoken)
   }
 
@@ -127,6 +129,7 @@ class Viewer extends Marking {
     this.outbox.connect(component.setTriggerValue, this.data.ack)
     this.pending = this.pending.filter(mark => !this.known(mark.id))
     if (this.data.slide !== previous.slide) this.showSlide(this.data.slide)
+    else if (this.data.answer && this.data.answer !== previous.answer) this.showNotice(this.data.answer)
     for (const pane of this.panes) {
       const slide = this.slideData(pane.slide.slide_id)
       if (!slide) continue
@@ -308,6 +311,14 @@ class Viewer extends Marking {
     else this.root.requestFullscreen()
   }
 
+  /** Say what the page recorded: in full screen its own messages lie below the slide. */
+  showNotice(text) {
+    this.notice.textContent = text
+    this.notice.hidden = false
+    clearTimeout(this.noticing)
+    this.noticing = setTimeout(() => (this.notice.hidden = true), NOTICE_MS)
+  }
+
   say(text) {
     this.spoken.textContent = text
   }
@@ -338,6 +349,7 @@ class Viewer extends Marking {
     cancelAnimationFrame(this.frame)
     clearInterval(this.pinging)
     clearTimeout(this.renewal)
+    clearTimeout(this.noticing)
     this.outbox.close()
     this.gallery.clear()
     document.removeEventListener("keydown", this.keyListener)
