@@ -11,12 +11,13 @@ from core.errors import CancelledError, SecondReadError
 def main() -> None:
     """Run a command; what the user can mend is one sentence on standard error, never a stack trace.
 
-    Exit codes: 0 done; 2 the input or the surroundings cannot be used; 3 some slides have no result; 130 interrupted.
+    Exit codes: 0 done; 1 interrupted, or the log is broken; 2 the input or the surroundings cannot be used; 3 some
+    slides have no result.
     """
     try:
-        cli()
+        cli(prog_name="second-read")
     except CancelledError as err:
-        sys.exit(_say(str(err), code=130))
+        sys.exit(_say(str(err), code=1))
     except SecondReadError as err:
         sys.exit(_say(str(err), code=2))
     except BrokenPipeError:

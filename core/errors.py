@@ -21,10 +21,6 @@ class InvalidMppError(SecondReadError, ValueError):
     """A micrometres-per-pixel value that no scanner produces (not finite, zero, negative, absurd)."""
 
 
-class NoTissueError(SecondReadError, ValueError):
-    """The slide holds no tissue that a model could be run on."""
-
-
 class NotApplicableError(SecondReadError, ValueError):
     """The model is not made for this slide (stain, tissue, scale)."""
 

@@ -7,7 +7,6 @@ stain vectors: Ruifrok & Johnston, Anal Quant Cytol Histol 23:291 (2001). The li
 HistoQC and TCGA pictures, on 8,200 IDC patches and on generated ink of every hue.
 """
 
-
 from __future__ import annotations
 
 from typing import Literal, cast

@@ -1,6 +1,5 @@
 """Light through a slide: the colour of its glass and optical density against it (Beer-Lambert)."""
 
-
 from __future__ import annotations
 
 import numpy as np

@@ -5,7 +5,6 @@ balance matters. Tissue is whatever takes colour out of the light; glass edges, 
 take out all colours alike; coloured ink takes out those that no stain in use takes out (see `core/ink.py`).
 """
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass

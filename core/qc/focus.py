@@ -6,7 +6,6 @@ Pattern Recognition 46:1415 (2013) compares such band-pass measures). A ratio of
 the slide is stained, and pixels of glass are left out, so an empty corner is not taken for blur.
 """
 
-
 from __future__ import annotations
 
 from itertools import pairwise

@@ -204,7 +204,7 @@ def qc_report(qc: NDArray[np.float32], grid: TileGrid, mask: TissueMask, mpp: Mp
     usable_mm2 = max(0.0, tissue_mm2 - lost_mm2)
     weighted_mm2 = sum(KINDS[kind].weight * area for kind, area in areas.items())
     return QcReport(
-        score=_ratio(max(0.0, tissue_mm2 - weighted_mm2), tissue_mm2),
+        score=round(_ratio(max(0.0, tissue_mm2 - weighted_mm2), tissue_mm2), 6),
         tissue_mm2=tissue_mm2,
         usable_mm2=usable_mm2,
         usable_fraction=_ratio(usable_mm2, tissue_mm2),

@@ -13,16 +13,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.domain import Mpp, SlideStatus, Stain
-from core.errors import (
-    MissingMppError,
-    NotApplicableError,
-    NoTissueError,
-    SecondReadError,
-    UnreadableSlideError,
-)
+from core.errors import MissingMppError, NotApplicableError
 from core.inference import TileModel
 from core.services import catalogue
 from core.services.flagging import refresh_flags
+from core.services.outcomes import OF_THE_SLIDE, status_of
 from core.services.run_files import THUMBNAIL_PX, RunFolder
 from core.services.tile_results import analyse_tiles
 from core.settings import Settings
@@ -39,14 +34,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
-
-STATUS_OF: tuple[tuple[type[SecondReadError], SlideStatus], ...] = (
-    (UnreadableSlideError, SlideStatus.UNREADABLE),
-    (MissingMppError, SlideStatus.NO_MPP),
-    (NoTissueError, SlideStatus.NO_TISSUE),
-    (NotApplicableError, SlideStatus.NOT_APPLICABLE),
-)
-"""What is the slide's own doing, and the state it leaves it in. Any other error is the run's, not the slide's."""
 
 COARSER_ALLOWED = 1.1
 """A slide may be this much coarser than the model's scale before its pixels would have to be invented."""
@@ -80,9 +67,8 @@ def analyse_slide(
         with open_slide(Path(slide.path), mpp=slide.mpp_override) as reader:
             run = _with_facts(run, reader, sha256_of(Path(slide.path)))
             run = _analyse_open(settings, slide, card, run, reader, progress=progress, cancelled=cancelled)
-    except tuple(kind for kind, _ in STATUS_OF) as err:
-        status = next(status for kind, status in STATUS_OF if isinstance(err, kind))
-        run = replace(run, status=status, message=str(err))
+    except tuple(OF_THE_SLIDE) as err:
+        run = replace(run, status=status_of(err), message=str(err))
     run = replace(run, seconds=time.monotonic() - started)
     folder = RunFolder.of(settings, slide_id, run_id)
     folder.write_record(_record_of(run, slide, card))
@@ -107,7 +93,8 @@ def _analyse_open(
     mask = find_tissue(reader, settings.tissue)
     run = replace(run, tissue_mm2=mask.area_mm2)
     if not mask.mask.any():
-        raise NoTissueError("No tissue was found on the slide: it is empty, or all of it is glass, ink or dust.")
+        message = "No tissue was found on the slide: it is empty, or all of it is glass, ink or dust."
+        return replace(run, status=SlideStatus.NO_TISSUE, message=message)
     model = shared_model(card.name, settings.device)
     return analyse_tiles(
         settings, card, model, run, reader, mpp, mask, folder=folder, progress=progress, cancelled=cancelled

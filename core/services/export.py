@@ -18,13 +18,19 @@ from core.services.worklist import CaseDetail, case_detail, worklist
 from core.settings import Settings
 from core.store.connection import open_log
 from core.store.events import events_of
-from core.store.records import FlagRecord, RunResult
+from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, ReviewRecord, RunResult
 
 _SLIDE_COLUMNS = (
     *("slide_id", "case_id", "stain", "site", "scanner", "vendor", "width", "height", "levels"),
     *("mpp_x", "mpp_y", "mpp_source", "sha256", "tissue_mm2", "status", "message", "run_id"),
 )
 """Of the slide records; not the path, since folders are named after people more often than one thinks."""
+
+
+_CASE_COLUMNS = [
+    *("case_id", "site", "slides", "slides_without_result", "diagnosis", "diagnosis_by", "model_label", "model_score"),
+    *("flags", "qc_score", "status", "assigned_to", "waiting_since"),
+]
 
 
 def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = ()) -> tuple[Path, ...]:
@@ -62,7 +68,7 @@ def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = ()) -> tu
 def _tables(out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
     runs = [run for detail in details for run in detail.runs.values()]
     tables: dict[str, pd.DataFrame] = {
-        "worklist": pd.DataFrame([_case_row(detail) for detail in details]),
+        "worklist": pd.DataFrame([_case_row(detail) for detail in details], columns=_CASE_COLUMNS),
         "slides": pd.DataFrame(
             [{name: getattr(slide, name) for name in _SLIDE_COLUMNS} for detail in details for slide in detail.slides],
             columns=list(_SLIDE_COLUMNS),
@@ -73,15 +79,23 @@ def _tables(out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
         ),
         "flags": pd.DataFrame(
             [{"case_id": detail.case.case_id, **asdict(flag)} for detail in details for flag in detail.flags],
-            columns=["case_id", *(field.name for field in fields(FlagRecord))],
+            columns=["case_id", *_columns(FlagRecord)],
         ),
-        "diagnoses": pd.DataFrame([asdict(read) for detail in details for read in detail.diagnoses]),
-        "reviews": pd.DataFrame([asdict(review) for detail in details for review in detail.reviews]),
+        "diagnoses": pd.DataFrame(
+            [asdict(read) for detail in details for read in detail.diagnoses], columns=_columns(DiagnosisRecord)
+        ),
+        "reviews": pd.DataFrame(
+            [asdict(review) for detail in details for review in detail.reviews], columns=_columns(ReviewRecord)
+        ),
     }
     for name, table in tables.items():
         path = out / f"{name}.csv"
         table.to_csv(path, index=False)
         yield path
+
+
+def _columns(record: type[DiagnosisRecord | ReviewRecord | FlagRecord]) -> list[str]:
+    return [field.name for field in fields(record)]
 
 
 def _case_row(detail: CaseDetail) -> dict[str, object]:
@@ -123,9 +137,16 @@ def _events(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Pat
     with open_log(settings) as database:
         events = events_of(database, entities)
     path = out / "events.jsonl"
-    lines = (json.dumps(asdict(event), default=str, sort_keys=True) for event in events)
+    lines = (json.dumps(_told(event), default=str, sort_keys=True) for event in events)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
+
+
+def _told(event: EventRecord) -> dict[str, object]:
+    """Leave the name of a slide file only; the event's hash is of the whole payload, which stays in the log."""
+    path = event.payload.get("path")
+    payload = {**event.payload, "path": Path(path).name} if isinstance(path, str) else event.payload
+    return {**asdict(event), "payload": payload}
 
 
 def _tiles(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
@@ -154,8 +175,8 @@ def _notice(out: Path) -> Path:
     path = out / "NOTICE.txt"
     path.write_text(
         f"{NOT_FOR_DIAGNOSIS}\n\nScores are agreement of a model with patterns it was trained on, not diagnoses. "
-        "The file events.jsonl is an excerpt of the hash-chained log; the whole chain is checked with "
-        "`second-read log verify` in the home folder.\n",
+        "The file events.jsonl is an excerpt of the hash-chained log without the folders of slides; the whole chain "
+        "is checked with `second-read log verify` in the home folder.\n",
         encoding="utf-8",
     )
     return path

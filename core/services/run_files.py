@@ -26,6 +26,8 @@ THUMBNAIL_PX = 1024
 class Checkpoint:
     """What a killed run had already computed."""
 
+    key: str
+    """What it was computed from: slide, grid and weights. Another key, another run."""
     probabilities: NDArray[np.float32]
     """(done, C)"""
     qc: NDArray[np.float32]
@@ -90,18 +92,16 @@ class RunFolder:
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep what is computed so far, for a run that is killed."""
         with self._replacing("checkpoint.npz") as file:
-            np.savez(file, probabilities=checkpoint.probabilities, qc=checkpoint.qc)
+            np.savez(file, key=checkpoint.key, probabilities=checkpoint.probabilities, qc=checkpoint.qc)
 
-    def read_checkpoint(self, *, tiles: int, classes: int, measures: int) -> Checkpoint | None:
-        """Return what a killed run left, or None if there is nothing that fits this grid and model."""
+    def read_checkpoint(self, *, key: str) -> Checkpoint | None:
+        """Return what a killed run left, or None if there is nothing, or if it was computed from something else."""
         path = self.path / "checkpoint.npz"
         if not path.is_file():
             return None
         with np.load(path) as data:
-            found = Checkpoint(data["probabilities"], data["qc"])
-        done = len(found.probabilities)
-        fits = found.probabilities.shape == (done, classes) and found.qc.shape == (done, measures) and done <= tiles
-        return found if fits else None
+            found = Checkpoint(str(data["key"]), data["probabilities"], data["qc"])
+        return found if found.key == key else None
 
     def drop_checkpoint(self) -> None:
         """Remove the checkpoint of a finished run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,11 +19,10 @@ from core.aggregation import (
     carrying_tiles,
     labels_present,
 )
-from core.domain import Mpp, Size
-from core.errors import NoTissueError
+from core.domain import Mpp, Size, SlideStatus
 from core.heatmap import colourise, value_image
 from core.inference import TileModel, TilePredictions, predict_tiles
-from core.qc import QC_COLUMNS, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
+from core.qc import QC_COLUMNS, QC_VERSION, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
 from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
 from core.settings import Settings
 from core.slides import SlideReader
@@ -62,7 +62,6 @@ def analyse_tiles(
     """Run the model over a slide's tissue, write the tile files and return the completed run.
 
     Raises:
-        NoTissueError: no tile holds enough tissue.
         CancelledError, UnreadableSlideError, StorageError: as the stages raise them.
     """
     spec = TileSpec(
@@ -71,11 +70,13 @@ def analyse_tiles(
     grid = tile_grid(reader.info.size, mpp, spec, mask)
     run = replace(run, tiles_total=grid.total, tiles_kept=len(grid), tiles_dropped=dict(grid.dropped))
     if len(grid) == 0:
-        raise NoTissueError(
+        message = (
             f"No tile of {spec.size_um:g} um holds at least {spec.min_tissue_fraction:.0%} tissue "
             f"({mask.area_mm2:.2f} mm2 in all): there is too little to run the model on."
         )
-    measured = _measure(settings, model, reader, grid, mask, folder=folder, progress=progress, cancelled=cancelled)
+        return replace(run, status=SlideStatus.NO_TISSUE, message=message)
+    key = _checkpoint_key(run, grid)
+    measured = _measure(settings, model, reader, grid, mask, key, folder=folder, progress=progress, cancelled=cancelled)
     report = qc_report(measured.qc, grid, mask, mpp)
     _write_files(folder, measured, card=card, slide=reader.info.size)
     return _judge(replace(run, device=model.device), card, measured, report)
@@ -87,6 +88,7 @@ def _measure(
     reader: SlideReader,
     grid: TileGrid,
     mask: TissueMask,
+    key: str,
     *,
     folder: RunFolder,
     progress: Callable[[int, int], None] | None,
@@ -94,7 +96,7 @@ def _measure(
 ) -> Measured:
     started = time.monotonic()
     qc = np.full((len(grid), len(QC_COLUMNS)), np.nan, np.float32)
-    earlier = folder.read_checkpoint(tiles=len(grid), classes=len(model.classes), measures=len(QC_COLUMNS))
+    earlier = folder.read_checkpoint(key=key)
     start = 0 if earlier is None else len(earlier.probabilities)
     if earlier is not None:
         qc[:start] = earlier.qc
@@ -114,19 +116,29 @@ def _measure(
         tile_sink=measure_quality,
         start=start,
         previous=None if earlier is None else earlier.probabilities,
-        checkpoint=_throttled_checkpoint(folder, qc),
+        checkpoint=_throttled_checkpoint(folder, key, qc),
     )
     qc[:, QC_COLUMNS.index("focus")] = focus_probe(reader, grid, mask)
     return Measured(predictions, qc, time.monotonic() - started)
 
 
-def _throttled_checkpoint(folder: RunFolder, qc: NDArray[np.float32]) -> Callable[[int, NDArray[np.float32]], None]:
+def _checkpoint_key(run: RunResult, grid: TileGrid) -> str:
+    """Hash of everything that the tile values depend on, so that no value lands on another run's tile."""
+    sizes = (grid.size_level0.width, grid.size_level0.height, grid.size_px)
+    slide = run.facts.sha256 if run.facts else None
+    parts = (slide, run.weights_sha256, run.code_version, QC_VERSION, sizes)
+    return hashlib.sha256(repr(parts).encode() + grid.xy_level0.tobytes()).hexdigest()
+
+
+def _throttled_checkpoint(
+    folder: RunFolder, key: str, qc: NDArray[np.float32]
+) -> Callable[[int, NDArray[np.float32]], None]:
     last = time.monotonic()
 
     def keep(done: int, probabilities: NDArray[np.float32]) -> None:
         nonlocal last
         if time.monotonic() - last >= CHECKPOINT_EVERY_S:
-            folder.write_checkpoint(Checkpoint(probabilities, qc[:done]))
+            folder.write_checkpoint(Checkpoint(key, probabilities, qc[:done]))
             last = time.monotonic()
 
     return keep

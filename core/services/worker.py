@@ -16,14 +16,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from core.domain import JobState, SlideStatus
-from core.errors import (
-    CancelledError,
-    MissingMppError,
-    NotApplicableError,
-    NoTissueError,
-    SecondReadError,
-    UnreadableSlideError,
-)
+from core.errors import CancelledError, SecondReadError
+from core.services.outcomes import status_of
 from core.services.processes import process_alive
 from core.services.pulse import Pulse
 from core.services.supervisor import supervise
@@ -43,13 +37,6 @@ POLL_S = 0.5
 
 PROGRESS_EVERY_S = 0.5
 """Shortest time between two notes of progress; a batch may take a hundredth of that."""
-
-_STATUS_OF: tuple[tuple[type[SecondReadError], SlideStatus], ...] = (
-    (UnreadableSlideError, SlideStatus.UNREADABLE),
-    (MissingMppError, SlideStatus.NO_MPP),
-    (NoTissueError, SlideStatus.NO_TISSUE),
-    (NotApplicableError, SlideStatus.NOT_APPLICABLE),
-)
 
 
 class Analyse(Protocol):
@@ -168,8 +155,7 @@ def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pul
             _interrupted(settings, job, worker_id=worker_id, pulse=pulse)
             return
         except SecondReadError as err:
-            status = next((status for kind, status in _STATUS_OF if isinstance(err, kind)), SlideStatus.FAILED)
-            run, state = _run_without_result(job, status, str(err)), JobState.FAILED
+            run, state = _run_without_result(job, status_of(err), str(err)), JobState.FAILED
         except Exception as err:
             log.exception("Job %d: the analysis of slide %s broke.", job.job_id, job.slide_id)
             message = f"The analysis of {job.slide_id} broke unexpectedly ({type(err).__name__}: {err})."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -49,13 +50,14 @@ class OpenSlideReader:
             UnreadableSlideError: OpenSlide refuses the file.
             InvalidMppError: `mpp` cannot be a scale.
         """
+        self._path = path
         self._shown = shown_path or path
         try:
             self._slide = openslide.OpenSlide(str(path))
         except (openslide.OpenSlideError, OSError) as err:
             raise UnreadableSlideError(
-                f"{self._shown.name} cannot be opened as a slide: it is damaged or not a whole-slide image ({err}). "
-                "Copy or export it again."
+                f"{self._shown.name} cannot be opened as a slide: it is damaged or not a whole-slide image "
+                f"({self._words(err)}). Copy or export it again."
             ) from err
         try:
             self._info = _info(self._slide, self._shown, mpp=mpp)
@@ -89,6 +91,10 @@ class OpenSlideReader:
         """Return the whole slide with its longer side at most `max_px` pixels; see `SlideReader.thumbnail`."""
         return self.read(*thumbnail_geometry(self._info.size, max_px=max_px))
 
+    def _words(self, err: Exception) -> str:
+        """Return OpenSlide's words without the folder: folders are named after people more often than one thinks."""
+        return str(err).replace(f"{self._path.parent}{os.sep}", "")
+
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
@@ -111,7 +117,7 @@ class OpenSlideReader:
                 image = self._slide.read_region(location, index, (width, height))
             except openslide.OpenSlideError as err:
                 raise UnreadableSlideError(
-                    f"{self._shown.name} broke while being read at level-0 pixel {location} ({err}). "
+                    f"{self._shown.name} broke while being read at level-0 pixel {location} ({self._words(err)}). "
                     "The file is damaged or was cut short: copy it again."
                 ) from err
             return rgb_over_white(image)
