@@ -32,7 +32,7 @@ except NotFoundError as err:
 
 revealed = open_case(settings, case_id, actor=user.actor)
 show_header(settings, detail, order=order, user=user, revealed=revealed)
-slide, look = choose_slide(detail.slides)
+slide, look = choose_slide(detail.slides, flags=detail.flags if revealed else ())
 run = detail.runs.get(slide.slide_id)
 show_case_slide(settings, detail, slide, look, user=user, revealed=revealed)
 

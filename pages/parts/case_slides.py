@@ -32,10 +32,15 @@ class Look(StrEnum):
     OVERVIEW = "Overview"
 
 
-def choose_slide(slides: Sequence[SlideRecord]) -> tuple[SlideRecord, Look]:
-    """Let the reader choose among the slides of the case, every one whatever its state, and how to look at it."""
+def choose_slide(slides: Sequence[SlideRecord], *, flags: Sequence[FlagRecord]) -> tuple[SlideRecord, Look]:
+    """Let the reader choose among the slides of the case, every one whatever its state, and how to look at it.
+
+    Args:
+        slides: The slides of the case.
+        flags: Those the reader may see: the slide of the first that has a place comes first.
+    """
     by_id = {slide.slide_id: slide for slide in slides}
-    default = _first_slide(slides)
+    default = _first_slide(slides, flags)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         if len(by_id) == 1:
             chosen = default
@@ -61,17 +66,22 @@ def choose_slide(slides: Sequence[SlideRecord]) -> tuple[SlideRecord, Look]:
             key=_LOOK_KEY,
             label_visibility="collapsed",
         )
+    if len(by_id) > 1 and st.query_params.get("slide") != chosen:
+        st.query_params["slide"] = chosen  # the address leads back to what is on the screen
     return by_id[chosen], Look(look)
 
 
-def _first_slide(slides: Sequence[SlideRecord]) -> str:
+def _first_slide(slides: Sequence[SlideRecord], flags: Sequence[FlagRecord]) -> str:
+    """Return the slide the address asks for, else the one with a flagged place, else the first."""
+    known = {slide.slide_id for slide in slides}
     asked = st.query_params.get("slide")
-    return asked if asked in {slide.slide_id for slide in slides} else slides[0].slide_id
+    flagged = (flag.slide_id for flag in flags if flag.x is not None)
+    return next((slide_id for slide_id in (asked, *flagged) if slide_id in known), slides[0].slide_id)
 
 
 def _slide_key(slides: Sequence[SlideRecord]) -> str:
     """Key of the choice of a slide: another for every case, so that a choice is never carried over."""
-    return f"slide_of_{_first_slide(slides)}"
+    return f"slide_of_{slides[0].case_id}"
 
 
 def show_case_slide(

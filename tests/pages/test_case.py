@@ -228,7 +228,7 @@ def test_an_unreadable_slide_stays_visible_with_its_reason(open_page, texts):
 def test_every_slide_of_a_case_can_be_chosen(home, open_page):
     reveal_model(home, "AGREED", actor=ADA)
     at = open_page("case.py", case="AGREED")
-    at.segmented_control(key="slide_of_agreed").set_value("agreed-2").run()
+    at.segmented_control(key="slide_of_AGREED").set_value("agreed-2").run()
     assert not at.exception
     assert viewer(at)["slide"] == "agreed-2"
     assert [slide["slide_id"] for slide in viewer(at)["slides"]] == ["agreed", "agreed-2"]
