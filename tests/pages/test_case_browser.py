@@ -45,7 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     need_library()
     folder = tmp_path_factory.mktemp("case")
     cases = [case for case in DEMO_COHORT if case.case_id in (MISSED, PAIR, UNREAD)]
-    manifest = write_cases(folder / "phantoms", cases)
+    # In this process: page tests run before leave a page as __main__, which a spawned process would import.
+    manifest = write_cases(folder / "phantoms", cases, processes=1)
     settings = Settings(home=folder / "home")
     load_cohort(settings, manifest, progress=lambda *_step: None)
     slides = {path.stem: path for path in (folder / "phantoms").glob("*.tif")}
