@@ -66,7 +66,9 @@ OpenCase = Callable[..., Page]
 @pytest.fixture
 def open_case(server: Server, browser: Browser) -> Iterator[OpenCase]:
     with visits(browser, server) as found:
-        yield lambda case, **options: found.open(f"/case?case={case}", **options)
+        # Tests of the missed case measure on its first slide; by itself the page opens the flagged one.
+        slide = {MISSED: f"&slide={FIRST}"}
+        yield lambda case, **options: found.open(f"/case?case={case}{slide.get(case, '')}", **options)
 
 
 def fitted(page: Page, x: float, y: float) -> tuple[float, float]:
