@@ -49,9 +49,5 @@ class StorageError(SecondReadError, OSError):
     """The home folder or the log cannot be written: full disk, read-only folder, locked database."""
 
 
-class LogIntegrityError(SecondReadError, RuntimeError):
-    """The hash chain of the event log is broken."""
-
-
 class CancelledError(SecondReadError, RuntimeError):
     """The user cancelled the running analysis."""
