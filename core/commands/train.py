@@ -15,8 +15,8 @@ def command(config: Path, *, resume: bool) -> None:
 
     Example: models/configs/idc.toml, with which the shipped model was trained.
     """
-    from models.config import read_config
-    from models.training import train
+    from models.training.config import read_config
+    from models.training.run import train
 
     plan = read_config(config)
     result = train(

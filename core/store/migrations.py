@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
@@ -34,6 +34,13 @@ def second(database: Database) -> None:
     for statement in _ANNOTATIONS:
         database.conn.execute(statement)
     _keep_append_only(database, ("annotations",))
+
+
+@migrations(name="0003_fit")
+def third(database: Database) -> None:
+    """Let a slide state its tissue, and a job say why a model is run on a slide it is not made for."""
+    database.conn.execute("ALTER TABLE slides ADD COLUMN tissue TEXT")
+    database.conn.execute("ALTER TABLE jobs ADD COLUMN override_reason TEXT")
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:

@@ -61,6 +61,8 @@ class SlideRecord:
     added_at: datetime
     site: str | None = None
     scanner: str | None = None
+    tissue: str | None = None
+    """Organ or site of the tissue as the user states it, e.g. "breast"; None = not stated."""
     mpp_override: float | None = None
     """um/px given by the user; None = what the file says."""
     mpp_x: float | None = None
@@ -236,6 +238,8 @@ class JobRecord:
     heartbeat_at: datetime | None
     worker_pid: int | None
     cancel_requested: bool
+    override_reason: str | None = None
+    """Why the model is run although the slide is not one it is made for; None = it is refused."""
 
     @property
     def run_id(self) -> str:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.augment import Augmentation, augment, jitter_stain, random_isometry, warp
+from models.training.augment import Augmentation, augment, jitter_stain, random_isometry, warp
 
 NOTHING = Augmentation(shift_px=0, scale=0, rotation_deg=0, stain_scale=0, stain_offset=0)
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from models.cards import SHIPPED, load_card
-from models.data import Patches, read_idc
-from models.evaluation import mean_red_darkness
-from models.measuring import predict_positive
+from models.data.patches import Patches, read_idc
+from models.data.splits import check_covers, read_split
+from models.evaluation.measuring import predict_positive
+from models.evaluation.metrics import mean_red_darkness
 from models.registry import load_model
-from models.splits import check_covers, read_split
 
 
 @pytest.fixture(scope="module")

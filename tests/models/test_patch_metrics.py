@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation import (
+from models.evaluation.metrics import (
     best_threshold,
     binary_metrics,
     expected_calibration_error,

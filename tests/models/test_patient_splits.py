@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InputError
-from models.splits import Split, check_covers, make_split, read_split, write_split
+from models.data.splits import Split, check_covers, make_split, read_split, write_split
 
 SPLIT = Split(train=("a", "b"), validation=("c",), test=("d",))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.slide_threshold import choose_slide_threshold
+from models.training.slide_threshold import choose_slide_threshold
 
 # Patient: positives, negatives. Highest tile with disease .9 .8 .7 .3, without .2 .4 .6 .1
 PATCHES = {

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from core.errors import ConflictError, InputError
-from models.config import read_config
-from models.data import read_class_folders, read_idc
-from models.fitting import EpochRecord
+from models.data.patches import read_class_folders, read_idc
+from models.data.splits import read_split
 from models.registry import load_model
-from models.splits import read_split
-from models.training import train, train_from_config
+from models.training.config import read_config
+from models.training.fitting import EpochRecord
+from models.training.run import train, train_from_config
 
 PATIENTS = 15
 TOY = """

@@ -19,11 +19,15 @@ import torch
 from core.domain import Stain
 from core.errors import ConflictError, InputError
 from models.cards import ModelCard, write_card
-from models.config import TrainingConfig, read_config
-from models.data import Patches, read_patches
+from models.data.patches import Patches, read_patches
+from models.data.splits import Split, check_covers, make_split, read_split, write_split
 from models.device import choose_device
-from models.evaluation import fit_temperature
-from models.fitting import (
+from models.evaluation.measuring import choose_thresholds, measure, predict_positive
+from models.evaluation.metrics import fit_temperature
+from models.registry import load_model, save_weights
+from models.torch_model import IDC_MEAN_255, IDC_STD_255
+from models.training.config import TrainingConfig, read_config
+from models.training.fitting import (
     EpochRecord,
     FitState,
     load_checkpoint,
@@ -32,11 +36,7 @@ from models.fitting import (
     run_epoch,
     save_checkpoint,
 )
-from models.measuring import choose_thresholds, measure, predict_positive
-from models.registry import load_model, save_weights
-from models.slide_threshold import choose_slide_threshold
-from models.splits import Split, check_covers, make_split, read_split, write_split
-from models.torch_model import IDC_MEAN_255, IDC_STD_255
+from models.training.slide_threshold import choose_slide_threshold
 
 Progress = Callable[[int, int, str], None]
 """Called with epochs done, epochs at most, and a sentence about the last one."""

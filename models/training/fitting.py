@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import ConflictError
-from models.augment import augment
-from models.config import TrainingConfig
-from models.data import Patches
+from models.data.patches import Patches
 from models.device import Device
-from models.evaluation import binary_metrics
+from models.evaluation.metrics import binary_metrics
 from models.networks import build_network
 from models.torch_model import IDC_MEAN_255, IDC_STD_255
+from models.training.augment import augment
+from models.training.config import TrainingConfig
 
 _WARM_UP = 0.1
 """Share of the steps during which the learning rate rises."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cards import Metrics
-from models.data import Patches
-from models.evaluation import Metric, best_threshold, binary_metrics, mean_red_darkness, with_intervals
+from models.data.patches import Patches
+from models.evaluation.metrics import Metric, best_threshold, binary_metrics, mean_red_darkness, with_intervals
 from models.torch_model import TorchTileModel
 
 

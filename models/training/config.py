@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core.errors import InputError
-from models.augment import Augmentation
+from models.training.augment import Augmentation
 
 Criterion = Literal["auc", "auprc", "balanced_accuracy", "loss"]
 """What the best epoch is best at, on the validation patients. Accuracy is not among them: with 74 % negatives, a

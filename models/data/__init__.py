@@ -1,0 +1,1 @@
+"""Labelled patches and how patients are divided: what training and evaluation both read."""

@@ -1,0 +1,1 @@
+"""Training: a configuration and labelled patches in; weights, card, log and record out."""
