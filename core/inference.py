@@ -1,28 +1,20 @@
-"""Run a model over the tiles of a slide: reading overlaps with computing, in bounded memory."""
+"""Run a network over the tiles of a slide, for probabilities (`predict_tiles`) or embeddings (`embed_tiles`).
+
+Both share the overlapped loop of `core.tile_loop`.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain import Size
-from core.errors import CancelledError, DeviceMemoryError, InputError, ModelError
 from core.slides.protocol import SlideReader
+from core.tile_loop import TileSink, TileWork, map_tiles
 from core.tiles import TileGrid
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-TileSink = Callable[[NDArray[np.uint8], slice], None]
-"""Receives the pixels of tiles and their rows in the grid. Called from the reading threads, for disjoint slices in any
-order, and before the progress or checkpoint that includes these rows; it must not change the pixels."""
 
 
 class TileModel(Protocol):
@@ -64,6 +56,33 @@ class TileModel(Protocol):
 
     def predict(self, tiles: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """Return (N, classes) probabilities, each row summing to 1, for (N, H, W, 3) tiles.
+
+        Raises:
+            DeviceMemoryError: the batch is too large for the device.
+        """
+        ...
+
+
+class TileEncoder(Protocol):
+    """A network that describes a tile by a vector instead of judging it, whatever computes it."""
+
+    @property
+    def name(self) -> str:
+        """Shown to users and kept with the vectors."""
+        ...
+
+    @property
+    def embedding_size(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def parallel_calls(self) -> int:
+        """As for `TileModel`."""
+        ...
+
+    def embed(self, tiles: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """Return (N, embedding_size) for (N, H, W, 3) tiles.
 
         Raises:
             DeviceMemoryError: the batch is too large for the device.
@@ -117,105 +136,47 @@ def predict_tiles(
         InputError: `start` and `previous` do not fit the grid and the model.
         ModelError: the model returned something that is not a row of probabilities for each tile.
     """
-    probabilities = _allocate(grid, model, start=start, previous=previous)
-    runner = _HalvingRunner(model, batch_size)
-    rows_of_batches = [slice(a, min(a + batch_size, len(grid))) for a in range(start, len(grid), batch_size)]
-    with ExitStack() as stack:
-        # Left in reverse order: computing, which waits for batches that are read, ends before reading does.
-        reading = stack.enter_context(_pool("tile-reader", read_threads))
-        computing = stack.enter_context(_pool("tile-model", model.parallel_calls))
-        batches = _in_order(
-            reading, lambda rows: _read_batch(reader, grid, rows, tile_sink), rows_of_batches, ahead=read_threads + 1
-        )
-        results = _in_order(computing, runner.predict, batches, ahead=model.parallel_calls + 1)
-        for rows in rows_of_batches:
-            if cancelled is not None and cancelled():
-                raise CancelledError("The analysis was cancelled. Run it again to go on from its last checkpoint.")
-            probabilities[rows] = next(results)
-            if checkpoint is not None:
-                checkpoint(rows.stop, probabilities[: rows.stop])
-            if progress is not None:
-                progress(rows.stop, len(grid))
-    return TilePredictions(grid, tuple(model.classes), probabilities)
+    classes = tuple(model.classes)
+    work = TileWork(f"Model {model.name}", model.predict, len(classes), "classes", model.parallel_calls)
+    probabilities = map_tiles(
+        reader,
+        grid,
+        work,
+        batch_size=batch_size,
+        read_threads=read_threads,
+        progress=progress,
+        cancelled=cancelled,
+        tile_sink=tile_sink,
+        start=start,
+        previous=previous,
+        checkpoint=checkpoint,
+    )
+    return TilePredictions(grid, classes, probabilities)
 
 
-class _HalvingRunner:
-    """Calls the model with batches no larger than the device has been seen to bear."""
-
-    def __init__(self, model: TileModel, batch_size: int) -> None:
-        self._model = model
-        self._limit = batch_size
-
-    def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (N, C) probabilities, in as many parts as needed."""
-        parts: list[NDArray[np.float32]] = []
-        done = 0
-        while done < len(tiles):
-            part = tiles[done : done + self._limit]
-            try:
-                parts.append(self._checked(part))
-            except DeviceMemoryError:
-                if len(part) == 1:
-                    raise
-                self._limit = len(part) // 2
-                continue
-            done += len(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _checked(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        result = self._model.predict(tiles)
-        if result.shape != (len(tiles), len(self._model.classes)):
-            raise ModelError(
-                f"Model {self._model.name} returned an array of shape {result.shape} for {len(tiles)} tiles and "
-                f"{len(self._model.classes)} classes. Its card and its weights do not belong together."
-            )
-        if not np.isfinite(result).all():
-            raise ModelError(f"Model {self._model.name} returned values that are no numbers. Check its weights.")
-        return result
-
-
-def _allocate(
-    grid: TileGrid, model: TileModel, *, start: int, previous: NDArray[np.float32] | None
+def embed_tiles(
+    reader: SlideReader,
+    grid: TileGrid,
+    encoder: TileEncoder,
+    *,
+    batch_size: int = 32,
+    read_threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:
-    probabilities = np.zeros((len(grid), len(model.classes)), np.float32)
-    if not 0 <= start <= len(grid):
-        raise InputError(f"A run cannot go on at tile {start} of {len(grid)}. Start it afresh.")
-    shape = (0, len(model.classes)) if previous is None else previous.shape
-    if shape != (start, len(model.classes)):
-        raise InputError(f"The checkpoint has shape {shape}, not {(start, len(model.classes))}. Start the run afresh.")
-    if previous is not None:
-        probabilities[:start] = previous
-    return probabilities
+    """Embed every tile of a grid; row i of the (N, embedding_size) result belongs to `grid.xy_level0[i]`.
 
-
-@contextmanager
-def _pool(name: str, threads: int) -> Generator[ThreadPoolExecutor]:
-    """A thread pool that, on leaving, drops what has not begun and waits for what has."""
-    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int
-) -> Iterator[Result]:
-    """Yield the results of `work` in the order of the items, with at most `ahead` items begun and not yet taken."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _read_batch(reader: SlideReader, grid: TileGrid, rows: slice, sink: TileSink | None) -> NDArray[np.uint8]:
-    out = Size(grid.size_px, grid.size_px)
-    tiles = np.empty((rows.stop - rows.start, grid.size_px, grid.size_px, 3), np.uint8)
-    for slot, index in enumerate(range(rows.start, rows.stop)):
-        tiles[slot] = reader.read(grid.region(index), out)
-    if sink is not None:
-        sink(tiles, rows)
-    return tiles
+    Args and Raises: as `predict_tiles`.
+    """
+    work = TileWork(
+        f"Encoder {encoder.name}", encoder.embed, encoder.embedding_size, "dimensions", encoder.parallel_calls
+    )
+    return map_tiles(
+        reader,
+        grid,
+        work,
+        batch_size=batch_size,
+        read_threads=read_threads,
+        progress=progress,
+        cancelled=cancelled,
+    )
