@@ -1,4 +1,4 @@
-"""From tile probabilities to slide scores: six classical rules, all computed and stored side by side.
+"""From tile probabilities to slide scores: seven rules without training, all computed and stored side by side.
 
 Every rule maps an array (N tiles, C classes) of probabilities to one value in 0-1 for each class. The default,
 `TOP_K_MEAN`, is made for focal disease: it looks at the most suspicious tiles only, so a lesion of 1 % of the tissue is
@@ -27,6 +27,7 @@ class Aggregation(StrEnum):
     COUNT_ABOVE = "count_above"
     THRESHOLD = "threshold"
     MEAN = "mean"
+    SALIENCY_MEAN = "saliency_mean"
     MAJORITY = "majority"
 
 
@@ -38,6 +39,8 @@ MEANINGS: Mapping[Aggregation, str] = {
     Aggregation.COUNT_ABOVE: "The level that at least 3 tiles reach: no call rests on one or two tiles.",
     Aggregation.THRESHOLD: "Share of tiles above the tile threshold. A class is present from a 5 % share on.",
     Aggregation.MEAN: "Mean over all tiles: how much of the tissue is affected. Misses focal disease.",
+    Aggregation.SALIENCY_MEAN: "Mean over all tiles weighted by haematoxylin density: nuclei count more than fat and "
+    "collagen. Misses focal disease.",
     Aggregation.MAJORITY: "Share of tiles that vote for the class. Misses focal disease.",
 }
 
@@ -59,28 +62,35 @@ class AggregationSettings:
 
 
 def aggregate(
-    probabilities: Probabilities, *, settings: AggregationSettings | None = None
+    probabilities: Probabilities,
+    *,
+    saliency: NDArray[np.float32] | None = None,
+    settings: AggregationSettings | None = None,
 ) -> dict[Aggregation, NDArray[np.float64]]:
     """Apply every rule.
 
     Args:
         probabilities: (N, C), N at least 1.
+        saliency: (N,) weight of every tile, for instance `core.saliency.haematoxylin_density`; without it the rule
+            that needs it is left out.
         settings: Numbers of the rules; the defaults if None.
 
     Returns:
         For every rule an array (C,) of values in 0-1.
 
     Raises:
-        ValueError: no tiles, or values that are no probabilities.
+        ValueError: no tiles, or values that are no probabilities or no weights.
     """
     settings = settings or AggregationSettings()
     _check(probabilities)
+    weighted = {} if saliency is None else {Aggregation.SALIENCY_MEAN: saliency_mean(probabilities, saliency=saliency)}
     return {
         Aggregation.TOP_K_MEAN: top_k_mean(probabilities, fraction=settings.top_fraction, minimum=settings.top_minimum),
         Aggregation.MAX: probabilities.max(axis=0).astype(np.float64),
         Aggregation.COUNT_ABOVE: count_above(probabilities, count=settings.count),
         Aggregation.THRESHOLD: share_above(probabilities, threshold=settings.tile_threshold),
         Aggregation.MEAN: probabilities.mean(axis=0, dtype=np.float64),
+        **weighted,
         Aggregation.MAJORITY: majority(probabilities),
     }
 
@@ -110,6 +120,26 @@ def count_above(probabilities: Probabilities, *, count: int) -> NDArray[np.float
 def share_above(probabilities: Probabilities, *, threshold: float) -> NDArray[np.float64]:
     """Share of tiles whose probability reaches `threshold`, for each class; several classes may share a tile."""
     return (probabilities >= threshold).mean(axis=0, dtype=np.float64)
+
+
+def saliency_mean(probabilities: Probabilities, *, saliency: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean over all tiles, each weighted by its saliency; where no tile is salient, the plain mean.
+
+    Weighting patches by how much relevant tissue they hold, here by nuclear stain, keeps fat, collagen and glass from
+    diluting the mean. It is still a mean: what fills 1 % of the tissue weighs little more than 1 %.
+
+    Args:
+        probabilities: (N, C).
+        saliency: (N,) at least 0; relative, since it is divided by its sum.
+
+    Raises:
+        ValueError: not one finite weight of at least 0 for every tile.
+    """
+    weights = saliency.astype(np.float64)
+    if weights.shape != (len(probabilities),) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(f"Saliency needs one weight of at least 0 for each of {len(probabilities)} tiles.")
+    total = weights.sum()
+    return probabilities.mean(axis=0, dtype=np.float64) if total <= 0 else weights @ probabilities / total
 
 
 def majority(probabilities: Probabilities) -> NDArray[np.float64]:
