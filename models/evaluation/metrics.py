@@ -1,20 +1,33 @@
-"""Metrics of a patch classifier with intervals over patients, since patches of one patient resemble each other."""
+"""Metrics of a patch classifier with intervals over patients, since patches of one patient resemble each other.
+
+Every metric takes an optional weight per patch: a bootstrap sample of patients is the same patches, each counted as
+often as its patient was drawn, so nothing has to be copied or sorted again. A metric that the data do not define
+(sensitivity where there is no positive) is nan, never 0.
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-# Reason: scipy and scikit-learn is typed in part only.
+# Reason: scipy is typed in part only.
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 FloatArray = NDArray[np.float64]
-Metric = Callable[[NDArray[np.bool_], FloatArray], float]
+BoolArray = NDArray[np.bool_]
+
+
+class Metric(Protocol):
+    """A number from truth and scores; each patch counts `weight` times, once if None."""
+
+    def __call__(self, truth: BoolArray, scores: FloatArray, weight: FloatArray | None = None, /) -> float:
+        """Return the metric, or nan where the data do not define it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,49 +43,123 @@ class Estimate:
         return {name: round(number, digits) for name, number in asdict(self).items()}
 
 
-def sensitivity(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> float:
-    """Share of the positives that were called positive."""
-    return float(called[truth].mean())
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Patches by truth and call; weighted counts need not be whole."""
+
+    true_positive: float
+    false_positive: float
+    true_negative: float
+    false_negative: float
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the positives that were called positive."""
+        return _ratio(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def specificity(self) -> float:
+        """Share of the negatives that were called negative."""
+        return _ratio(self.true_negative, self.true_negative + self.false_positive)
+
+    @property
+    def ppv(self) -> float:
+        """Share of the positive calls that are right (precision)."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive)
+
+    @property
+    def npv(self) -> float:
+        """Share of the negative calls that are right."""
+        return _ratio(self.true_negative, self.true_negative + self.false_negative)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of sensitivity and specificity."""
+        return (self.sensitivity + self.specificity) / 2
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right calls. Says little where one class is rare."""
+        right = self.true_positive + self.true_negative
+        return _ratio(right, right + self.false_positive + self.false_negative)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and sensitivity: 2 TP / (2 TP + FP + FN)."""
+        double = 2 * self.true_positive
+        return _ratio(double, double + self.false_positive + self.false_negative)
+
+    def cost(self, c: float) -> float:
+        """Errors, where a false negative counts `c` times as much as a false positive."""
+        return c * self.false_negative + self.false_positive
 
 
-def specificity(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> float:
-    """Share of the negatives that were called negative."""
-    return float((~called[~truth]).mean())
+def confusion(truth: BoolArray, called: BoolArray, weight: FloatArray | None = None) -> Confusion:
+    """Count patches by truth and call."""
+    counts = np.bincount(2 * truth.astype(np.intp) + called, weights=weight, minlength=4)
+    negative, false_alarm, missed, hit = (float(count) for count in counts)
+    return Confusion(hit, false_alarm, negative, missed)
 
 
-def f1(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> float:
-    """Harmonic mean of precision and sensitivity: 2 TP / (2 TP + FP + FN)."""
-    return float(2 * (truth & called).sum() / (truth.sum() + called.sum()))
+def break_even_cost(first: Confusion, second: Confusion) -> float:
+    """Return the cost c of a false negative from which on `second`, with fewer misses, is the cheaper of the two.
+
+    Raises:
+        ValueError: `second` misses as many or more.
+    """
+    fewer_misses = first.false_negative - second.false_negative
+    if fewer_misses <= 0:
+        raise ValueError("The second must miss fewer positives than the first.")
+    return max(0.0, (second.false_positive - first.false_positive) / fewer_misses)
 
 
-def expected_calibration_error(truth: NDArray[np.bool_], probability: FloatArray, *, bins: int = 15) -> float:
+def auc(truth: BoolArray, scores: FloatArray, weight: FloatArray | None = None) -> float:
+    """Area under the ROC curve: the share of pairs in which the positive scores higher; a tie counts a half."""
+    positive, negative = _by_level(truth, scores, weight)
+    below = np.cumsum(negative) - negative
+    return _ratio(float((positive * (below + negative / 2)).sum()), float(positive.sum() * negative.sum()))
+
+
+def average_precision(truth: BoolArray, scores: FloatArray, weight: FloatArray | None = None) -> float:
+    """Area under the precision-recall curve as a sum of steps, without interpolation (as scikit-learn defines it)."""
+    positive, negative = (np.cumsum(counts[::-1]) for counts in _by_level(truth, scores, weight))
+    called = positive + negative
+    precision = np.divide(positive, called, out=np.zeros_like(called), where=called > 0)
+    return _ratio(float((np.diff(positive, prepend=0.0) * precision).sum()), float(positive[-1]))
+
+
+def expected_calibration_error(
+    truth: BoolArray, scores: FloatArray, weight: FloatArray | None = None, *, bins: int = 15
+) -> float:
     """Mean distance between stated probability and observed frequency, over equally wide bins weighted by their size.
 
     Naeini et al., AAAI 2015; here of the positive class.
     """
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    counts = np.bincount(index, minlength=bins)
-    gaps = np.bincount(index, weights=probability - truth, minlength=bins)
-    return float(np.abs(gaps).sum() / counts.sum())
+    weight = np.ones(len(truth)) if weight is None else weight
+    index = np.minimum((scores * bins).astype(int), bins - 1)
+    gaps = np.bincount(index, weights=(scores - truth) * weight, minlength=bins)
+    return _ratio(float(np.abs(gaps).sum()), float(weight.sum()))
 
 
 def binary_metrics(*, threshold: float) -> Mapping[str, Metric]:
     """Return the metrics of a binary classifier by name; those that need a call use `probability >= threshold`."""
+
+    def of_calls(name: str) -> Metric:
+        def metric(truth: BoolArray, scores: FloatArray, weight: FloatArray | None = None) -> float:
+            return float(getattr(confusion(truth, scores >= threshold, weight), name))
+
+        return metric
+
     return {
-        "auc": lambda truth, p: float(roc_auc_score(truth, p)),
-        "auprc": lambda truth, p: float(average_precision_score(truth, p)),
-        "balanced_accuracy": lambda truth, p: (
-            (sensitivity(truth, p >= threshold) + specificity(truth, p >= threshold)) / 2
-        ),
-        "sensitivity": lambda truth, p: sensitivity(truth, p >= threshold),
-        "specificity": lambda truth, p: specificity(truth, p >= threshold),
-        "f1": lambda truth, p: f1(truth, p >= threshold),
+        "auc": auc,
+        "auprc": average_precision,
+        **{name: of_calls(name) for name in ("balanced_accuracy", "sensitivity", "specificity", "f1", "ppv", "npv")},
         "ece": expected_calibration_error,
     }
 
 
 def with_intervals(
-    truth: NDArray[np.bool_],
+    truth: BoolArray,
     scores: FloatArray,
     groups: NDArray[np.str_],
     *,
@@ -86,30 +173,35 @@ def with_intervals(
         truth: (N,) True where the target class is present.
         scores: (N,) or (N, K), passed to the metrics.
         groups: (N,) patient of each patch.
-        metrics: Name -> function of truth and scores.
-        draws: Number of bootstrap samples; one that holds a single class only is drawn again.
+        metrics: Name -> function of truth, scores and weight.
+        draws: Number of bootstrap samples.
         seed: Of the drawing.
+
+    Returns:
+        For each metric value and limits. A sample that leaves a metric undefined is left out of its limits.
     """
     random = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    samples: dict[str, list[float]] = {name: [] for name in metrics}
-    for _ in range(draws):
-        rows = _draw(members, truth, random)
-        for name, metric in metrics.items():
-            samples[name].append(metric(truth[rows], scores[rows]))
+    first = scores if scores.ndim == 1 else scores[:, 0]
+    order = np.argsort(first, kind="stable")  # sorting what is sorted costs next to nothing in every draw
+    truth, scores = truth[order], scores[order]
+    _, member_of = np.unique(groups[order], return_inverse=True)
+    count = int(member_of.max()) + 1
+    samples = np.empty((draws, len(metrics)))
+    for row in samples:
+        drawn = np.bincount(random.integers(count, size=count), minlength=count).astype(np.float64)
+        row[:] = [metric(truth, scores, drawn[member_of]) for metric in metrics.values()]
     return {
-        name: Estimate(metric(truth, scores), *map(float, np.percentile(samples[name], (2.5, 97.5))))
-        for name, metric in metrics.items()
+        name: Estimate(metric(truth, scores), *_limits(samples[:, column]))
+        for column, (name, metric) in enumerate(metrics.items())
     }
 
 
-def _draw(members: list[NDArray[np.intp]], truth: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.intp]:
-    if truth.all() or not truth.any():
-        raise ValueError("Metrics need patches of both classes.")
-    while True:
-        rows = np.concatenate([members[index] for index in random.integers(len(members), size=len(members))])
-        if 0 < truth[rows].sum() < len(rows):
-            return rows
+def _limits(samples: FloatArray) -> tuple[float, float]:
+    defined = samples[np.isfinite(samples)]
+    if len(defined) == 0:
+        return math.nan, math.nan
+    low, high = np.percentile(defined, (2.5, 97.5))
+    return float(low), float(high)
 
 
 def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
@@ -130,13 +222,39 @@ def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
     return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def best_threshold(truth: NDArray[np.bool_], probability: FloatArray) -> float:
-    """Return the threshold with the highest balanced accuracy, to be chosen on validation patients only."""
-    false_rate, true_rate, thresholds = roc_curve(truth, probability)
-    best = int((true_rate - false_rate)[1:].argmax()) + 1  # the first threshold is infinite: nothing is called
-    return float(thresholds[best])
+def best_threshold(truth: BoolArray, probability: FloatArray, *, cost: float | None = None) -> float:
+    """Return the score from which patches are best called positive, to be chosen on validation patients only.
+
+    Args:
+        truth: (N,) True where the target class is present; both classes must occur.
+        probability: (N,) score.
+        cost: None = highest balanced accuracy; otherwise lowest cost where a false negative counts that many times.
+
+    Raises:
+        ValueError: only one class occurs.
+    """
+    levels = np.unique(probability)
+    hits, alarms = (counts[::-1].cumsum()[::-1] for counts in _by_level(truth, probability, None))
+    if not 0 < hits[0] < len(truth):
+        raise ValueError("A threshold needs patches of both classes.")
+    gain = hits / hits[0] - alarms / alarms[0] if cost is None else cost * hits - alarms
+    return float(levels[len(gain) - 1 - int(gain[::-1].argmax())])  # of equals the highest, as a ROC curve is read
 
 
 def mean_red_darkness(images: NDArray[np.uint8]) -> FloatArray:
     """Return 1 - mean red / 255 of (N, H, W, 3): the baseline that asks for no understanding, only for dark patches."""
     return 1 - images[..., 0].mean(axis=(1, 2), dtype=np.float64) / 255
+
+
+def _by_level(truth: BoolArray, scores: FloatArray, weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Weight of positives and of negatives at each distinct score, in rising order."""
+    order = np.argsort(scores, kind="stable")
+    scores, truth = scores[order], truth[order]
+    weight = np.ones(len(truth)) if weight is None else weight[order]
+    starts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
+    positive = np.add.reduceat(weight * truth, starts)
+    return positive, np.add.reduceat(weight, starts) - positive
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan

@@ -63,9 +63,13 @@ def test_intervals_are_over_patients_so_copies_of_patches_add_no_certainty() -> 
     assert as_if_patients.high - as_if_patients.low < (once.high - once.low) / 2
 
 
-def test_one_class_only_is_refused() -> None:
-    with pytest.raises(ValueError, match="both classes"):
-        with_intervals(np.ones(3, bool), np.ones(3), np.array(["a", "b", "c"]), metrics=binary_metrics(threshold=0.5))
+def test_one_class_only_leaves_undefined_what_needs_both() -> None:
+    groups = np.array(["a", "b", "c"])
+    found = with_intervals(np.zeros(3, bool), np.array([0.2, 0.4, 0.9]), groups, metrics=binary_metrics(threshold=0.5))
+    assert found["specificity"].value == pytest.approx(2 / 3)
+    assert found["npv"].value == 1
+    for name in ("auc", "auprc", "sensitivity", "balanced_accuracy"):
+        assert np.isnan([found[name].value, found[name].low, found[name].high]).all()
 
 
 def test_darkness_is_of_the_red_channel() -> None:
