@@ -33,6 +33,10 @@ class NotFoundError(SecondReadError, LookupError):
     """No case, slide, job, run or model of that name."""
 
 
+class NotAllowedError(SecondReadError, PermissionError):
+    """The person, the command line or the worker may not do this; the sentence says who may."""
+
+
 class ConflictError(SecondReadError, RuntimeError):
     """The step is not allowed in the present state, or somebody else was first."""
 

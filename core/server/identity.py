@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+
+from core.roles import ROLE_MEANINGS, ROLE_NAMES, Role
 
 DEMONSTRATION_ISSUER = "second-read-demonstration"
 """Issuer of names that nobody checked."""
@@ -13,34 +14,13 @@ NAME_LIMIT = 60
 """Longest name, in characters, so that the cookie and every table stay readable."""
 
 
-class Role(StrEnum):
-    """What a person does in the department."""
-
-    PATHOLOGIST = "pathologist"
-    QC = "qc"
-    LEAD = "lead"
-    VIEWER = "viewer"
-
-
-ROLE_NAMES: Mapping[Role, str] = {
-    Role.PATHOLOGIST: "Pathologist",
-    Role.QC: "Quality control",
-    Role.LEAD: "Lead",
-    Role.VIEWER: "Viewer",
-}
-
-ROLE_MEANINGS: Mapping[Role, str] = {
-    Role.PATHOLOGIST: "reads cases and records diagnoses and second opinions",
-    Role.QC: "adds slides and manages jobs",
-    Role.LEAD: "everything a pathologist and quality control may do",
-    Role.VIEWER: "looks, and records nothing",
-}
-
 _MARK = " (demonstration)"
 """Ends a name in the log that nobody checked."""
 
+__all__ = ["ROLE_MEANINGS", "ROLE_NAMES", "Role"]
+
 EVERYONE = frozenset(Role)
-READERS = frozenset({Role.PATHOLOGIST, Role.LEAD})
+READERS = frozenset({Role.PATHOLOGIST, Role.CONSULTANT, Role.LEAD})
 """May record diagnoses and reviews."""
 OPERATORS = frozenset({Role.PATHOLOGIST, Role.QC, Role.LEAD})
 """May add slides, manage jobs and assign cases."""

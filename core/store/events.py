@@ -43,6 +43,10 @@ class Action(StrEnum):
     REVIEW_RECORDED = "review.recorded"
     ANNOTATION_RECORDED = "annotation.recorded"
     ANNOTATION_REMOVED = "annotation.removed"
+    PERSON_ADDED = "person.added"
+    PERSON_CHANGED = "person.changed"
+    SESSION_OPENED = "session.opened"
+    SESSION_REVOKED = "session.revoked"
 
 
 def case_entity(case_id: str) -> str:
@@ -53,6 +57,11 @@ def case_entity(case_id: str) -> str:
 def slide_entity(slide_id: str) -> str:
     """Return how events name a slide."""
     return f"slide:{slide_id}"
+
+
+def person_entity(person_id: int) -> str:
+    """Return how events name a person."""
+    return f"person:{person_id}"
 
 
 def append_event(database: Database, action: str, *, entity: str, actor: str, payload: Json | None = None) -> int:

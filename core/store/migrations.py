@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
@@ -41,6 +41,13 @@ def third(database: Database) -> None:
     """Let a slide state its tissue, and a job say why a model is run on a slide it is not made for."""
     database.conn.execute("ALTER TABLE slides ADD COLUMN tissue TEXT")
     database.conn.execute("ALTER TABLE jobs ADD COLUMN override_reason TEXT")
+
+
+@migrations(name="0004_people")
+def fourth(database: Database) -> None:
+    """Create people and their sessions: what is so now. How it came to be so is told by events."""
+    for statement in _PEOPLE:
+        database.conn.execute(statement)
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:
@@ -246,4 +253,34 @@ _ANNOTATIONS = (
         created_at TEXT NOT NULL
     ) STRICT""",
     "CREATE INDEX annotations_slide ON annotations(slide_id, annotation_id, revision)",
+)
+
+_PEOPLE = (
+    # subject is NULL for somebody invited by e-mail who has not signed in yet.
+    """CREATE TABLE people (
+        person_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        issuer TEXT NOT NULL,
+        subject TEXT,
+        log_name TEXT NOT NULL,
+        name_key TEXT NOT NULL UNIQUE,
+        email TEXT,
+        roles TEXT NOT NULL,
+        roles_from TEXT NOT NULL CHECK (roles_from IN ('hand', 'claims', 'sign_in')),
+        active INTEGER NOT NULL CHECK (active IN (0, 1)),
+        added_at TEXT NOT NULL,
+        UNIQUE (issuer, subject)
+    ) STRICT""",
+    "CREATE UNIQUE INDEX people_log_name ON people(log_name)",
+    "CREATE UNIQUE INDEX people_invited ON people(issuer, email) WHERE subject IS NULL",
+    """CREATE TABLE sessions (
+        session_id TEXT PRIMARY KEY,
+        person_id INTEGER NOT NULL REFERENCES people(person_id),
+        started_at TEXT NOT NULL,
+        seen_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL,
+        revoked_at TEXT,
+        revoked_by TEXT,
+        user_agent TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX sessions_person ON sessions(person_id, started_at)",
 )

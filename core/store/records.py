@@ -21,6 +21,7 @@ from core.domain import (
     SlideStatus,
     Stain,
 )
+from core.roles import Permission, Role, permissions_of
 
 Json = Mapping[str, object]
 """A JSON object."""
@@ -268,3 +269,55 @@ class VerifyResult:
     """Events checked."""
     first_broken_seq: int | None
     message: str
+
+
+class RolesFrom(StrEnum):
+    """Who decides on a person's roles."""
+
+    HAND = "hand"
+    """A lead or the command line; claims no longer change them."""
+    CLAIMS = "claims"
+    """The sign-in's claims, anew at every sign-in."""
+    SIGN_IN = "sign_in"
+    """Chosen by the person at the demonstration sign-in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRecord:
+    """Somebody who may sign in, as it stands now."""
+
+    person_id: int
+    issuer: str
+    """Who vouches for the person."""
+    subject: str | None
+    """The issuer's name for the person; None until somebody invited has signed in."""
+    log_name: str
+    """Unique; the printed name of signatures and the actor of every event. It never changes."""
+    email: str | None
+    roles: frozenset[Role]
+    roles_from: RolesFrom
+    active: bool
+    added_at: datetime
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the person may do: nothing while not active."""
+        return permissions_of(self.roles) if self.active else frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """One sign-in of a person in one browser."""
+
+    session_id: str
+    person_id: int
+    started_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    revoked_by: str | None
+    user_agent: str
+
+    def is_open(self, now: datetime) -> bool:
+        """Say whether the session still holds."""
+        return self.revoked_at is None and now < self.expires_at
