@@ -68,6 +68,48 @@ def make_split(positive_share: Mapping[str, float], *, seed: int, validation: fl
     return Split(*(tuple(sorted(dealt[part])) for part in PARTS))
 
 
+def make_folds(
+    positive_share: Mapping[str, float], *, folds: int, seed: int, validation: float = 0.15
+) -> tuple[Split, ...]:
+    """Divide groups for cross-validation: every group is measured (part "test") in exactly one of the splits.
+
+    What remains of each split is divided once more into training and an inner validation part, from which thresholds
+    and the best epoch may come: nothing is ever chosen on the groups that are measured.
+
+    Args:
+        positive_share: Group -> share of its patches that are of the target class, 0-1.
+        folds: Number of splits, at least 2.
+        seed: The same seed and groups give the same folds.
+        validation: Share of the groups not measured that becomes the inner validation part.
+
+    Raises:
+        InputError: fewer than 2 folds, or too few groups.
+    """
+    if folds < 2:
+        raise InputError(f"Cross-validation needs at least 2 folds, got {folds}.")
+    ordered = sorted(positive_share, key=lambda group: (positive_share[group], group))
+    if len(ordered) < 3 * folds:
+        raise InputError(f"{len(ordered)} patients are too few for {folds} folds with a validation part each.")
+    random = np.random.default_rng(seed)
+    measured: list[set[str]] = [set() for _ in range(folds)]
+    for start in range(0, len(ordered), folds):  # neighbours in the share of positives go to different folds
+        neighbours = ordered[start : start + folds]
+        for group, fold in zip(neighbours, random.permutation(folds), strict=False):
+            measured[int(fold)].add(group)
+    return tuple(
+        _with_inner_validation({g: positive_share[g] for g in ordered if g not in test}, test, validation, seed)
+        for test in measured
+    )
+
+
+def _with_inner_validation(rest: Mapping[str, float], test: set[str], validation: float, seed: int) -> Split:
+    ordered = sorted(rest, key=lambda group: (rest[group], group))
+    wanted = max(1, round(validation * len(ordered)))
+    random = np.random.default_rng((seed, len(ordered)))
+    chosen = {str(random.choice(run)) for run in np.array_split(np.array(ordered), wanted)}
+    return Split(tuple(sorted(set(rest) - chosen)), tuple(sorted(chosen)), tuple(sorted(test)))
+
+
 def write_split(split: Split, path: Path) -> None:
     """Write a CSV with the columns group and part, sorted by part and group."""
     path.parent.mkdir(parents=True, exist_ok=True)
