@@ -1,0 +1,45 @@
+"""What looking again buys: flag rate against found and missed discordances, thresholds, benefit and audits.
+
+A "discordance" is a case in which a second look would change the diagnosis; `truth` says which cases those are, as far
+as anybody looked. Everything here is pure.
+"""
+
+from core.triage.audit import audit_sample, audit_size, miss_rate_bound
+from core.triage.curve import (
+    ExpectedTriage,
+    Share,
+    TriagePoint,
+    expected_triage,
+    triage_at_count,
+    triage_at_rate,
+    triage_curve,
+    wilson,
+)
+from core.triage.thresholds import (
+    break_even_cost,
+    cost_of,
+    decision_probability,
+    expected_benefit,
+    threshold_for_capacity,
+    threshold_for_cost,
+)
+
+__all__ = [
+    "ExpectedTriage",
+    "Share",
+    "TriagePoint",
+    "audit_sample",
+    "audit_size",
+    "break_even_cost",
+    "cost_of",
+    "decision_probability",
+    "expected_benefit",
+    "expected_triage",
+    "miss_rate_bound",
+    "threshold_for_capacity",
+    "threshold_for_cost",
+    "triage_at_count",
+    "triage_at_rate",
+    "triage_curve",
+    "wilson",
+]
