@@ -44,15 +44,16 @@ def haematoxylin_density(
     density = optical_density(small, glass=np.asarray(glass, np.float32))
     sure, cold, _ = ink_pixels(density)
     ink = sure | (cold & (density[..., 0] > _COLD_INK_DENSITY))
-    amount = np.where(ink, 0, np.maximum(density @ _unmixing()[:, 0], 0))
-    return np.asarray(amount.mean(axis=(1, 2)), np.float32)
+    haematoxylin: NDArray[np.float32] = density @ _unmixing()[:, 0]
+    amount = np.where(ink, np.float32(0), np.maximum(haematoxylin, np.float32(0)))
+    return amount.mean(axis=(1, 2), dtype=np.float32)
 
 
 def _unmixing() -> NDArray[np.float32]:
     """Return (3, 3): optical density times this gives the amounts of haematoxylin, eosin and what is left."""
-    stains = np.array([_HAEMATOXYLIN, _EOSIN, np.cross(_HAEMATOXYLIN, _EOSIN)])
-    stains /= np.linalg.norm(stains, axis=1, keepdims=True)
-    return np.linalg.inv(stains).astype(np.float32)
+    stains: NDArray[np.float64] = np.array([_HAEMATOXYLIN, _EOSIN, np.cross(_HAEMATOXYLIN, _EOSIN)])
+    stains = stains / np.linalg.norm(stains, axis=1, keepdims=True)
+    return np.asarray(np.linalg.inv(stains), np.float32)
 
 
 def _shrink(tiles: NDArray[np.uint8], *, factor: int) -> NDArray[np.uint8]:

@@ -76,9 +76,7 @@ def roll_up(slides: Sequence[SlideScore]) -> CaseScore:
 def _why(worst: SlideScore, *, count: int) -> str:
     score = f"{worst.score:.2f}"
     if worst.threshold is None:
-        return (
-            f"{worst.slide_id} carries the case: its score of {score} is the highest of {_slides(count)} with a result."
-        )
+        return f"{worst.slide_id} carries the case: its score of {score} is the highest of {count} with a result."
     threshold = f"threshold {worst.threshold:.2f}"
     if count == 1:
         return f"{worst.slide_id} carries the case: the only slide with a result, score {score}, {threshold}."
