@@ -22,7 +22,7 @@ def command(config: Path, *, resume: bool) -> None:
     result = train(
         plan,
         resume=resume,
-        progress=lambda _done, _total, sentence: click.echo(sentence, err=True),
+        progress=lambda moment: click.echo(moment.sentence, err=True) if moment.sentence else None,
     )
     click.echo(
         f"Trained {result.card.name}: epoch {result.best_epoch} of {result.epochs_run} was best, with a validation "

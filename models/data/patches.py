@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -35,6 +36,8 @@ class Patches:
     classes: tuple[str, ...]
     sha256: str
     """Over the relative paths and bytes of all files, in sorted order."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about the data that whoever uses it should read."""
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.labels) == len(self.groups):
@@ -50,7 +53,7 @@ class Patches:
     def select(self, keep: NDArray[np.bool_]) -> Patches:
         """Return the patches where `keep` (N,) is True; the hash stays that of the whole data set."""
         groups = tuple(group for group, kept in zip(self.groups, keep, strict=True) if kept)
-        return Patches(self.images[keep], self.labels[keep], groups, self.classes, self.sha256)
+        return replace(self, images=self.images[keep], labels=self.labels[keep], groups=groups)
 
 
 def read_idc(root: Path, *, classes: tuple[str, ...], tile_px: int = 50) -> Patches:
@@ -79,41 +82,92 @@ def read_idc(root: Path, *, classes: tuple[str, ...], tile_px: int = 50) -> Patc
     return _read(root, files, labels, groups, classes=classes, tile_px=tile_px)
 
 
-def read_class_folders(root: Path, *, classes: tuple[str, ...], tile_px: int) -> Patches:
+def read_class_groups(root: Path, *, classes: tuple[str, ...], tile_px: int) -> Patches:
     """Read `<class>/<group>/<file>`, where a group is one original image with its copies, or one patient.
+
+    A group name that stands under several classes is taken as one group only if `classes` share patients by that name;
+    since that cannot be known, groups of different classes are kept apart by the class in their name.
 
     Raises:
         InputError: no patches, a class without its folder, or a file that is no image of at most `tile_px`.
     """
-    files: list[Path] = []
-    labels: list[int] = []
-    groups: list[str] = []
-    for index, name in enumerate(classes):
-        if not (root / name).is_dir():
-            raise InputError(f"{root} has no folder {name!r}; the classes asked for are {', '.join(classes)}.")
-        found = sorted(path for path in (root / name).glob("*/*") if path.suffix.lower() in _IMAGE_SUFFIXES)
-        files += found
-        labels += [index] * len(found)
-        groups += [f"{name}/{path.parent.name}" for path in found]
+    files, labels = _files_by_class(root, classes=classes, pattern="*/*")
+    groups = [f"{classes[label]}/{file.parent.name}" for file, label in zip(files, labels, strict=True)]
     return _read(root, files, labels, groups, classes=classes, tile_px=tile_px)
 
 
-LAYOUTS: tuple[tuple[str, Callable[..., Patches]], ...] = (("idc", read_idc), ("class_folders", read_class_folders))
-"""The readers by the name that a training configuration uses."""
+def read_class_folders(root: Path, *, classes: tuple[str, ...], tile_px: int, groups: Path | None = None) -> Patches:
+    """Read `<class>/<file>`.
+
+    Args:
+        root: Folder of the classes.
+        classes: Names of the folders, in the order of the labels.
+        tile_px: Side of the patches; smaller ones are padded with white.
+        groups: CSV with the columns file (relative to `root`) and group. Without it every file is a group of its own,
+            and the patches carry a warning: patches of one patient may then lie on both sides of a split.
+
+    Raises:
+        InputError: no patches, a class without its folder, a file without a group, or one that is no such image.
+    """
+    files, labels = _files_by_class(root, classes=classes, pattern="*")
+    names = [file.relative_to(root).as_posix() for file in files]
+    if groups is None:
+        found = _read(root, files, labels, names, classes=classes, tile_px=tile_px)
+        return replace(found, warnings=(_UNGROUPED,))
+    of_file = read_groups(groups)
+    missing = sorted(set(names) - set(of_file))
+    if missing:
+        raise InputError(f"{groups} names no group for {len(missing)} files: {', '.join(missing[:10])}.")
+    return _read(root, files, labels, [of_file[name] for name in names], classes=classes, tile_px=tile_px)
 
 
-def read_patches(root: Path, *, layout: str, classes: tuple[str, ...], tile_px: int) -> Patches:
+def read_groups(path: Path) -> dict[str, str]:
+    """Read a CSV with the columns file and group.
+
+    Raises:
+        InputError: it cannot be read, lacks a column or a value, or names a file twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as err:
+        raise InputError(f"The groups {path} cannot be read as a CSV with the columns file and group.") from err
+    found: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        name, group = row.get("file"), row.get("group")
+        if not name or not group or name in found:
+            raise InputError(f"Line {number} of {path} needs a file that no other line has, and its group.")
+        found[name] = group
+    return found
+
+
+LAYOUTS = ("idc", "class_folders", "class_group")
+"""Layouts of folders by the name that a training configuration uses; "slides" is cut by core.services instead."""
+
+_UNGROUPED = (
+    "No groups were given, so every file counts as a patient of its own: where several patches come from one patient, "
+    "figures look better than they are."
+)
+
+
+def read_patches(
+    root: Path, *, layout: str, classes: tuple[str, ...], tile_px: int, groups: Path | None = None
+) -> Patches:
     """Read a folder of patches in a named layout.
 
     Raises:
         InputError: no such layout or folder, or the folder does not hold that layout.
     """
+    if layout not in LAYOUTS:
+        raise InputError(f"There is no layout {layout!r} of patch folders; known are {', '.join(LAYOUTS)}.")
+    if groups is not None and layout != "class_folders":
+        raise InputError(f'groups belongs to the layout "class_folders"; the names of {layout!r} state the groups.')
     if not root.is_dir():
         raise InputError(f"There is no folder {root}; set `data` in the training configuration to the patches.")
-    for name, reader in LAYOUTS:
-        if name == layout:
-            return reader(root, classes=classes, tile_px=tile_px)
-    raise InputError(f"There is no layout {layout!r}; known are {', '.join(name for name, _ in LAYOUTS)}.")
+    if layout == "class_folders":
+        return read_class_folders(root, classes=classes, tile_px=tile_px, groups=groups)
+    reader = read_idc if layout == "idc" else read_class_groups
+    return reader(root, classes=classes, tile_px=tile_px)
 
 
 def pad_white(image: NDArray[np.uint8], *, tile_px: int) -> NDArray[np.uint8]:
@@ -121,6 +175,20 @@ def pad_white(image: NDArray[np.uint8], *, tile_px: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     padding = ((0, tile_px - height), (0, tile_px - width), (0, 0))
     return np.pad(image, padding, constant_values=_WHITE)
+
+
+def _files_by_class(root: Path, *, classes: tuple[str, ...], pattern: str) -> tuple[list[Path], list[int]]:
+    files: list[Path] = []
+    labels: list[int] = []
+    for index, name in enumerate(classes):
+        if not (root / name).is_dir():
+            raise InputError(f"{root} has no folder {name!r}; the classes asked for are {', '.join(classes)}.")
+        found = sorted(path for path in (root / name).glob(pattern) if path.suffix.lower() in _IMAGE_SUFFIXES)
+        if not found:
+            raise InputError(f"{root / name} holds no patches in the layout asked for.")
+        files += found
+        labels += [index] * len(found)
+    return files, labels
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,22 +10,18 @@ from typing import Any, Literal, get_args
 
 from core.errors import InputError
 from models.training.augment import Augmentation
+from models.training.balance import Balance, positives_in_batch
 
-Criterion = Literal["auc", "auprc", "balanced_accuracy", "loss"]
-"""What the best epoch is best at, on the validation patients. Accuracy is not among them: with 74 % negatives, a
-network that never finds anything is 74 % accurate."""
+Criterion = Literal["auc", "auprc", "balanced_accuracy", "cost", "loss"]
+"""What the best epoch is best at, on the validation patients. "cost" is the lowest mean cost a patch over all
+thresholds, with `balance_cost` for a missed target and 1 for a false alarm."""
 
-
-_POSITIVE = (
-    "epochs",
-    "batch_size",
-    "patience",
-    "tile_px",
-    "input_px",
-    "mpp",
-    "learning_rate",
-    "bootstrap_draws",
+_NO_ACCURACY = (
+    "Accuracy picks the wrong model where classes are unequal: with 74 % negatives, a network that never finds "
+    "anything is 74 % accurate."
 )
+
+_POSITIVE = ("epochs", "batch_size", "patience", "tile_px", "input_px", "mpp", "learning_rate", "bootstrap_draws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,6 @@ class CardTexts:
 
     title: str
     target: str
-    positive_class: str
     positive_title: str
     normal_class: str
     tissue: str
@@ -50,9 +46,9 @@ class TrainingConfig:
 
     name: str
     data: Path
-    """Folder of patches."""
+    """Folder of patches; for the layout "slides" a manifest (CSV) of slides."""
     split: Path
-    """CSV of the patient-wise split; written if it does not exist, otherwise obeyed."""
+    """CSV of the split by patient or group; written if it does not exist, otherwise obeyed."""
     output: Path
     """Folder for checkpoints, logs and, at the end, `cards/` and `weights/`."""
     classes: tuple[str, ...]
@@ -64,17 +60,30 @@ class TrainingConfig:
     input_px: int
     """Side to which they are resized before the network."""
     card: CardTexts
+    positive_classes: tuple[str, ...] = ()
+    """The classes that together are the target; empty means all but `normal_class` of [card]."""
     layout: str = "idc"
+    """A name in `models.data.patches.LAYOUTS`, or "slides"."""
+    groups: Path | None = None
+    """For "class_folders": CSV with the columns file and group. Without it every file is a group of its own."""
     architecture: str = "resnet18"
+    start: str = "none"
+    """Weights to start from: "none", a .safetensors file, or a name that `models.pretrained` knows."""
     seed: int = 0
+    members: int = 1
+    """Networks of the ensemble, trained one after the other with seeds of their own."""
     epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 1e-3
     """Highest rate of a one-cycle schedule (AdamW)."""
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
-    class_weights: Literal["none", "balanced"] = "none"
-    """"balanced" weighs classes by their inverse frequency; probabilities then no longer mean frequencies."""
+    balance: Balance = "none"
+    balance_cost: float | None = None
+    """What a missed target costs in false alarms: the weight of "weighted" and of the criterion "cost". Without it
+    "weighted" weighs classes by their inverse frequency."""
+    positive_share: float = 0.5
+    """Share of target patches in every batch; used by the balance "share"."""
     ema_decay: float = 0.99
     """Per step; the averaged weights are the ones validated and shipped. 0 switches averaging off."""
     criterion: Criterion = "auc"
@@ -88,19 +97,38 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _check_numbers(self)
+        _check_choices(self)
+        _check_classes(self)
         if not 0 <= self.ema_decay < 1 or not 0 <= self.label_smoothing < 1:
             raise InputError("ema_decay and label_smoothing must be at least 0 and less than 1.")
-        if self.criterion not in get_args(Criterion):
-            raise InputError(f"criterion is {self.criterion!r}; it must be one of {', '.join(get_args(Criterion))}.")
-        if self.class_weights not in ("none", "balanced"):
-            raise InputError(f'class_weights is {self.class_weights!r}; it must be "none" or "balanced".')
-        if self.card.positive_class not in self.classes or len(self.classes) != 2:
-            raise InputError("classes must be two names, and positive_class of [card] one of them.")
+        if self.members < 1:
+            raise InputError(f"members is {self.members}; an ensemble has at least one.")
+        if self.balance_cost is not None and not (math.isfinite(self.balance_cost) and self.balance_cost > 0):
+            raise InputError(f"balance_cost is {self.balance_cost}; a missed target must cost more than nothing.")
+        if self.criterion == "cost" and self.balance_cost is None:
+            raise InputError('The criterion "cost" needs balance_cost: what a missed target costs in false alarms.')
+        if self.balance == "share":
+            positives_in_batch(self.positive_share, self.batch_size)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target classes, with the default filled in."""
+        return self.positive_classes or tuple(name for name in self.classes if name != self.card.normal_class)
+
+    @property
+    def positive_indices(self) -> tuple[int, ...]:
+        """Columns of the target classes; the probability of the target is their sum."""
+        return tuple(self.classes.index(name) for name in self.targets)
 
     @property
     def positive_index(self) -> int:
-        """Column of the target class."""
-        return self.classes.index(self.card.positive_class)
+        """Column of the first target class."""
+        return self.positive_indices[0]
+
+    @property
+    def member_seeds(self) -> tuple[int, ...]:
+        """One seed a member; the first is `seed` itself."""
+        return tuple(self.seed + 1009 * index for index in range(self.members))
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -115,22 +143,50 @@ def read_config(path: Path) -> TrainingConfig:
         raise InputError(f"The training configuration {path} cannot be read: {err.strerror}.") from err
     except tomllib.TOMLDecodeError as err:
         raise InputError(f"The training configuration {path} is not valid TOML: {err}.") from err
-    for name in ("data", "split", "output"):
+    for name in ("data", "split", "output", "groups"):
         if isinstance(table.get(name), str):
-            table[name] = (path.parent / Path(table[name]).expanduser()).resolve()
+            table[name] = _beside(path, table[name])
+    if str(table.get("start", "")).endswith(".safetensors"):
+        table["start"] = str(_beside(path, table["start"]))
     table["card"] = _build(CardTexts, table.get("card", {}), where=f"[card] of {path}")
     table["augmentation"] = _build(Augmentation, table.get("augmentation", {}), where=f"[augmentation] of {path}")
     return _build(TrainingConfig, table, where=str(path))
 
 
+def _beside(path: Path, text: str) -> Path:
+    return (path.parent / Path(text).expanduser()).resolve()
+
+
 def _check_numbers(config: TrainingConfig) -> None:
     for item in fields(config):
         value = getattr(config, item.name)
-        kinds = {"int": int, "float": (int, float)}.get(str(item.type))
+        kinds = {"int": int, "float": (int, float), "float | None": (int, float, type(None))}.get(str(item.type))
         if kinds is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise InputError(f"{item.name} is {value!r}; it must be a number, and a whole one for a count.")
         if item.name in _POSITIVE and not value > 0:
             raise InputError(f"{item.name} is {value}; it must be greater than zero.")
+
+
+def _check_choices(config: TrainingConfig) -> None:
+    for name, choices in (("criterion", get_args(Criterion)), ("balance", get_args(Balance))):
+        value = getattr(config, name)
+        if value not in choices:
+            reason = f" {_NO_ACCURACY}" if value == "accuracy" else ""
+            raise InputError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.{reason}")
+
+
+def _check_classes(config: TrainingConfig) -> None:
+    if len(config.classes) < 2 or len(set(config.classes)) != len(config.classes):
+        raise InputError("classes must be at least two different names.")
+    if config.card.normal_class not in config.classes:
+        raise InputError(f"normal_class of [card] is {config.card.normal_class!r}; it must be one of classes.")
+    unknown = sorted(set(config.positive_classes) - set(config.classes))
+    if unknown:
+        raise InputError(f"positive_classes names {', '.join(unknown)}, which classes does not.")
+    if config.card.normal_class in config.positive_classes or len(set(config.positive_classes)) != len(
+        config.positive_classes
+    ):
+        raise InputError("positive_classes must be different names, and normal_class of [card] none of them.")
 
 
 def _build(kind: type[Any], table: dict[str, Any], *, where: str) -> Any:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
-import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,179 +20,265 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.errors import ConflictError
+from core.errors import InputError, ModelError
 from models.data.patches import Patches
-from models.device import Device
-from models.evaluation.metrics import binary_metrics
-from models.networks import build_network
-from models.torch_model import IDC_MEAN_255, IDC_STD_255
-from models.training.augment import augment
+from models.device import Device, choose_device
+from models.networks import ARCHITECTURES, build_network
+from models.training.augment import Augmentation, augment
+from models.training.balance import batches_of, class_weights, epoch_rows
+from models.training.checkpoint import EpochRecord, FitState, InputScale, load_checkpoint, save_checkpoint
 from models.training.config import TrainingConfig
+from models.training.validation import criterion_value, validation_scores
 
 _WARM_UP = 0.1
 """Share of the steps during which the learning rate rises."""
 
 
 @dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """One line of the training log; the metrics are those of the averaged weights on the validation patients."""
+class Moment:
+    """How far a fit is."""
 
     epoch: int
-    train_loss: float
-    loss: float
-    auc: float
-    auprc: float
-    balanced_accuracy: float
-    seconds: float
+    """Epochs that are done."""
+    epochs: int
+    """Epochs at most."""
+    step: int
+    """Steps done of the epoch at hand; 0 right after an epoch."""
+    steps: int
+    """Steps of an epoch."""
+    sentence: str = ""
+    """What an epoch brought; empty in the middle of one."""
+    member: int = 1
+    members: int = 1
+    """Networks of the ensemble."""
 
 
-@dataclass(slots=True, eq=False)
-class FitState:
-    """Everything that changes from epoch to epoch, and that a checkpoint restores."""
-
-    network: nn.Module
-    average: nn.Module
-    optimiser: torch.optim.Optimizer
-    history: list[EpochRecord] = field(default_factory=list[EpochRecord])
-    best_epoch: int = 0
-    best_value: float = -math.inf
-    best_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-
-    @property
-    def stale_epochs(self) -> int:
-        """Epochs since the criterion was last better."""
-        return len(self.history) - self.best_epoch
+Progress = Callable[[Moment], None]
 
 
-def new_state(config: TrainingConfig, *, device: Device) -> FitState:
-    """Build network, average and optimiser from the configuration's seed."""
-    torch.manual_seed(config.seed)
-    network = build_network(config.architecture, classes=len(config.classes))
+def fit(
+    config: TrainingConfig,
+    train: Patches,
+    validation: Patches,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    log: Callable[[Sequence[EpochRecord]], None] | None = None,
+    device: Device | None = None,
+) -> FitState:
+    """Train one network with the configuration's seed until the epochs or the patience end.
+
+    Args:
+        config: Settings; data, split and output are not touched.
+        train: Patches to learn from.
+        validation: Patches of other patients, on which the best epoch is chosen.
+        checkpoint: File that is written after every epoch, and continued from if it exists.
+        progress: Called at the start, after every step and after every epoch.
+        log: Called after every epoch with all epochs so far.
+        device: Where to compute; None takes CUDA if there is one.
+
+    Returns:
+        The state, in which `average` holds the weights of the best epoch.
+
+    Raises:
+        InputError: a part lacks patches of a class.
+        ConflictError: the checkpoint belongs to another run.
+        StorageError: the checkpoint cannot be written.
+        ModelError: the loss is no longer a number, or the start weights do not fit.
+    """
+    for name, part in (("training", train), ("validation", validation)):
+        _check_classes(part, config, name=name)
+    device = device or choose_device()
+    state = new_state(config, train, device=device)
+    fingerprint = _fingerprint(config, train, validation)
+    if checkpoint is not None and checkpoint.exists():
+        load_checkpoint(state, checkpoint, fingerprint=fingerprint, device=device)
+    small, settings = _at_input_size(train, config)
+    tell = _Teller(config, train, progress)
+    tell.epoch(state, f"{len(train)} patches to train on, {device.words}")
+    while len(state.history) < config.epochs and state.stale_epochs < config.patience:
+        started = time.perf_counter()
+        loss = _train(state, replace(config, augmentation=settings), small, device, tell)
+        record = _finish_epoch(state, config, validation, device=device, train_loss=loss, started=started)
+        if checkpoint is not None:
+            save_checkpoint(state, checkpoint, fingerprint=fingerprint)
+        if log is not None:
+            log(state.history)
+        tell.epoch(state, f"validation AUC {record.auc:.4f}, loss {record.loss:.4f}")
+    state.average.load_state_dict(state.best_weights)
+    return state
+
+
+def new_state(config: TrainingConfig, train: Patches, *, device: Device) -> FitState:
+    """Build network, average and optimiser from the configuration's seed and start weights.
+
+    Raises:
+        ModelError: architecture or start weights are unknown or do not fit each other.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = build_network(config.architecture, classes=len(config.classes))
+    words = "random weights"
+    if config.start != "none":
+        from models.pretrained import load_start
+
+        words = load_start(network, architecture=config.architecture, start=config.start)
     network = network.to(device.target).to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    return FitState(network, average, optimiser)
+    return FitState(network, average, optimiser, input_scale(config, train), words)
 
 
-def run_epoch(
-    state: FitState, config: TrainingConfig, *, train: Patches, validation: Patches, device: Device
-) -> EpochRecord:
-    """Train for one epoch, validate the averaged weights, and keep them if they are the best so far."""
-    started = time.perf_counter()
-    train_loss = _train(state, config, train, device)
-    logits = predict_logits(state.average, validation.images, config=config, device=device)
-    record = _validate(logits, validation, config, epoch=len(state.history) + 1, train_loss=train_loss, start=started)
-    state.history.append(record)
-    value = -record.loss if config.criterion == "loss" else asdict(record)[config.criterion]
-    if value > state.best_value:
-        state.best_value, state.best_epoch = value, record.epoch
-        state.best_weights = {name: tensor.detach().clone() for name, tensor in state.average.state_dict().items()}
-    return record
+def input_scale(config: TrainingConfig, train: Patches) -> InputScale:
+    """Return the start weights' convention, or without them the training patches' own mean and deviation.
+
+    The latter in whole numbers: bf16 subtracts them from 0-255 without rounding.
+    """
+    if config.start != "none":
+        architecture = ARCHITECTURES[config.architecture]
+        return InputScale(architecture.mean_255, architecture.std_255)
+    total, squares = np.zeros(3), np.zeros(3)
+    for start in range(0, len(train), 256):
+        part = train.images[start : start + 256].reshape(-1, 3).astype(np.float64)
+        total, squares = total + part.sum(axis=0), squares + (part**2).sum(axis=0)
+    pixels = train.images[..., 0].size
+    mean = total / pixels
+    std = np.sqrt((squares / pixels - mean**2).clip(1))
+    red, green, blue = (float(round(value)) for value in mean)
+    return InputScale((red, green, blue), (float(round(std[0])), float(round(std[1])), float(round(std[2]))))
 
 
 def predict_logits(
-    network: nn.Module, images: NDArray[np.uint8], *, config: TrainingConfig, device: Device
+    network: nn.Module, images: NDArray[np.uint8], *, config: TrainingConfig, scale: InputScale, device: Device
 ) -> NDArray[np.float64]:
     """Return (N, C) logits of unchanged patches, in evaluation mode."""
     network.eval()
     parts: list[NDArray[np.float64]] = []
     with torch.inference_mode():
         for start in range(0, len(images), 256):
-            batch = _to_device(images[start : start + 256], device)
-            size = [config.input_px, config.input_px]
-            batch = functional.interpolate(batch, size=size, mode="bilinear", align_corners=False)
-            with _autocast(device):
-                logits: Tensor = network(_normalise(batch))
+            batch = resized(_to_device(images[start : start + 256], device), out_px=config.input_px)
+            with _autocast(config, device):
+                logits: Tensor = network(_normalised(batch, scale))
             parts.append(logits.double().cpu().numpy())
     return np.concatenate(parts)
 
 
-def save_checkpoint(state: FitState, path: Path, *, fingerprint: str) -> None:
-    """Write the state so that a kill at any moment leaves either the old or the new checkpoint, whole."""
-    content: dict[str, Any] = {
-        "fingerprint": fingerprint,
-        "network": state.network.state_dict(),
-        "average": state.average.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-        "history": [asdict(record) for record in state.history],
-        "best": (state.best_epoch, state.best_value, state.best_weights),
-    }
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+def resized(batch: Tensor, *, out_px: int) -> Tensor:
+    """Resize (N, 3, H, H) as inference does: bilinearly, and without aliasing where it gets smaller."""
+    smaller = batch.shape[-1] > out_px
+    return functional.interpolate(batch, size=[out_px, out_px], mode="bilinear", align_corners=False, antialias=smaller)
 
 
-def load_checkpoint(state: FitState, path: Path, *, fingerprint: str, device: Device) -> None:
-    """Restore a state; nothing in the file is executed (`weights_only`).
-
-    Raises:
-        ConflictError: the checkpoint belongs to another configuration or other data.
-    """
-    content = torch.load(path, map_location=device.target, weights_only=True)
-    if content["fingerprint"] != fingerprint:
-        raise ConflictError(
-            f"{path} was written by another configuration or with other data; choose another output folder."
+def _check_classes(part: Patches, config: TrainingConfig, *, name: str) -> None:
+    missing = [config.classes[index] for index in range(len(config.classes)) if not (part.labels == index).any()]
+    if missing:
+        raise InputError(
+            f"The {name} part has no patch of class {', '.join(missing)}; add such patches or divide the patients anew."
         )
-    state.network.load_state_dict(content["network"])
-    state.average.load_state_dict(content["average"])
-    state.optimiser.load_state_dict(content["optimiser"])
-    state.history = [EpochRecord(**record) for record in content["history"]]
-    state.best_epoch, state.best_value, state.best_weights = content["best"]
 
 
-def _train(state: FitState, config: TrainingConfig, train: Patches, device: Device) -> float:
+def _at_input_size(train: Patches, config: TrainingConfig) -> tuple[Patches, Augmentation]:
+    """Shrink patches that are larger than the network's input once, not in every step, and the pixels of settings too."""
+    settings = config.augmentation
+    side = train.images.shape[1]
+    if side <= config.input_px:
+        return train, settings
+    images = np.empty((len(train), config.input_px, config.input_px, 3), np.uint8)
+    for start in range(0, len(train), 256):
+        batch = torch.as_tensor(train.images[start : start + 256]).permute(0, 3, 1, 2).float()
+        images[start : start + 256] = resized(batch, out_px=config.input_px).round_().byte().permute(0, 2, 3, 1).numpy()
+    return replace(train, images=images), replace(settings, shift_px=settings.shift_px * config.input_px / side)
+
+
+def _train(state: FitState, config: TrainingConfig, train: Patches, device: Device, tell: _Teller) -> float:
+    """Run the steps of one epoch and return the mean loss. All that is random follows from seed and epoch."""
     epoch = len(state.history)
+    rows_of_epoch = epoch_rows(
+        train.labels,
+        balance=config.balance,
+        positive=config.positive_indices,
+        share=config.positive_share,
+        batch_size=config.batch_size,
+        random=np.random.default_rng((config.seed, epoch)),
+    )
+    batches = batches_of(rows_of_epoch, batch_size=config.batch_size)
     random = torch.Generator(device.target).manual_seed(config.seed * 100_003 + epoch)
-    order = np.random.default_rng((config.seed, epoch)).permutation(len(train))
-    batches = np.array_split(order, max(1, round(len(order) / config.batch_size)))
-    labels = torch.as_tensor(train.labels, device=device.target)
-    weight = _class_weights(train, config, device)
+    weight = _loss_weights(train, config, device)
     state.network.train()
     total = 0.0
-    for index, rows in enumerate(batches):
-        step = epoch * len(batches) + index
-        for group in state.optimiser.param_groups:
-            group["lr"] = config.learning_rate * _one_cycle(step / (config.epochs * len(batches)))
-        batch = _to_device(train.images[rows], device)
-        batch = augment(batch, settings=config.augmentation, out_px=config.input_px, random=random)
-        with _autocast(device):
-            logits = state.network(_normalise(batch))
-        loss = functional.cross_entropy(
-            logits.float(), labels[torch.as_tensor(rows)], weight=weight, label_smoothing=config.label_smoothing
-        )
-        state.optimiser.zero_grad()
-        loss.backward()
-        state.optimiser.step()
-        _follow(state.average, state.network, decay=min(config.ema_decay, (1 + step) / (10 + step)))
-        total += float(loss.detach()) * len(rows)
-    return total / len(order)
+    with torch.random.fork_rng(devices=[device.target] if device.target.type == "cuda" else []):
+        torch.manual_seed(config.seed * 100_003 + epoch)  # of dropout
+        for index, rows in enumerate(batches):
+            step = epoch * len(batches) + index
+            for group in state.optimiser.param_groups:
+                group["lr"] = config.learning_rate * _one_cycle(step / (config.epochs * len(batches)))
+            batch = _to_device(train.images[rows], device)
+            batch = augment(batch, settings=config.augmentation, out_px=config.input_px, random=random)
+            labels = torch.as_tensor(train.labels[rows], device=device.target)
+            loss = _step(state, config, batch, labels, weight=weight, device=device)
+            if not math.isfinite(loss):
+                raise ModelError(
+                    f"The loss is no number any more in step {index + 1} of epoch {epoch + 1}. Lower learning_rate "
+                    "and start again; the last checkpoint holds the epoch before."
+                )
+            _follow(state.average, state.network, decay=min(config.ema_decay, (1 + step) / (10 + step)))
+            total += loss * len(rows)
+            tell.step(state, index + 1)
+    return total / len(rows_of_epoch)
 
 
-def _validate(
-    logits: NDArray[np.float64],
-    validation: Patches,
-    config: TrainingConfig,
-    *,
-    epoch: int,
-    train_loss: float,
-    start: float,
+def _step(
+    state: FitState, config: TrainingConfig, batch: Tensor, labels: Tensor, *, weight: Tensor | None, device: Device
+) -> float:
+    with _autocast(config, device):
+        logits = state.network(_normalised(batch, state.scale))
+    # Divided by the patches, not by their weights: a batch with many targets would else be turned down.
+    losses = functional.cross_entropy(
+        logits.float(), labels, weight=weight, label_smoothing=config.label_smoothing, reduction="sum"
+    )
+    loss = losses / len(labels)
+    state.optimiser.zero_grad()
+    loss.backward()
+    state.optimiser.step()
+    return float(loss.detach())
+
+
+def _finish_epoch(
+    state: FitState, config: TrainingConfig, validation: Patches, *, device: Device, train_loss: float, started: float
 ) -> EpochRecord:
-    probabilities = torch.softmax(torch.as_tensor(logits), dim=1).numpy()
-    loss = -np.log(probabilities[np.arange(len(validation)), validation.labels].clip(1e-12)).mean()
-    truth = validation.labels == config.positive_index
-    metrics = binary_metrics(threshold=0.5)
-    values = {
-        name: metrics[name](truth, probabilities[:, config.positive_index])
-        for name in ("auc", "auprc", "balanced_accuracy")
-    }
-    return EpochRecord(epoch, train_loss, float(loss), **values, seconds=time.perf_counter() - start)
+    """Validate the averaged weights, and keep them if they are the best so far."""
+    logits = predict_logits(state.average, validation.images, config=config, scale=state.scale, device=device)
+    if not np.isfinite(logits).all():
+        raise ModelError("The network's outputs are no numbers any more. Lower learning_rate and start again.")
+    scores = validation_scores(logits, validation.labels, config=config)
+    epoch = len(state.history) + 1
+    record = EpochRecord(epoch, train_loss, **asdict(scores), seconds=time.perf_counter() - started)
+    state.history.append(record)
+    value = criterion_value(scores, config=config)
+    if value > state.best_value:
+        state.best_value, state.best_epoch = value, epoch
+        state.best_weights = {name: tensor.detach().clone() for name, tensor in state.average.state_dict().items()}
+    return record
 
 
-def _class_weights(train: Patches, config: TrainingConfig, device: Device) -> Tensor | None:
-    if config.class_weights == "none":
+def _loss_weights(train: Patches, config: TrainingConfig, device: Device) -> Tensor | None:
+    if config.balance != "weighted":
         return None
-    counts = np.bincount(train.labels, minlength=len(config.classes))
-    return torch.as_tensor(len(train) / (len(counts) * counts), dtype=torch.float32, device=device.target)
+    weights = class_weights(
+        train.labels, classes=len(config.classes), positive=config.positive_indices, cost=config.balance_cost
+    )
+    return torch.as_tensor(weights, dtype=torch.float32, device=device.target)
+
+
+def _fingerprint(config: TrainingConfig, train: Patches, validation: Patches) -> str:
+    """Hash of what makes a run this run; where files lie does not matter, and what is done after training neither."""
+    values = asdict(config)
+    for name in ("data", "split", "output", "groups", "card", "members", "evaluate_test", "bootstrap_draws"):
+        del values[name]
+    groups = [sorted(set(part.groups)) for part in (train, validation)]
+    sizes = [len(train), len(validation)]
+    content = json.dumps([values, train.sha256, validation.sha256, groups, sizes, torch.__version__], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _one_cycle(progress: float) -> float:
@@ -215,11 +302,40 @@ def _to_device(images: NDArray[np.uint8], device: Device) -> Tensor:
     return torch.as_tensor(images, device=device.target).permute(0, 3, 1, 2).float()
 
 
-def _normalise(batch: Tensor) -> Tensor:
-    mean = torch.tensor(IDC_MEAN_255, device=batch.device).view(1, 3, 1, 1)
-    std = torch.tensor(IDC_STD_255, device=batch.device).view(1, 3, 1, 1)
+def _normalised(batch: Tensor, scale: InputScale) -> Tensor:
+    mean = torch.tensor(scale.mean_255, device=batch.device).view(1, 3, 1, 1)
+    std = torch.tensor(scale.std_255, device=batch.device).view(1, 3, 1, 1)
     return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def _autocast(device: Device) -> torch.autocast:
-    return torch.autocast(device.target.type, torch.bfloat16, enabled=device.dtype != torch.float32)
+def _autocast(config: TrainingConfig, device: Device) -> torch.autocast:
+    in_bf16 = ARCHITECTURES[config.architecture].trains_in_bf16
+    return torch.autocast(device.target.type, torch.bfloat16, enabled=in_bf16 and device.dtype != torch.float32)
+
+
+class _Teller:
+    """Counts steps for whoever listens."""
+
+    def __init__(self, config: TrainingConfig, train: Patches, progress: Progress | None) -> None:
+        rows = epoch_rows(
+            train.labels,
+            balance=config.balance,
+            positive=config.positive_indices,
+            share=config.positive_share,
+            batch_size=config.batch_size,
+            random=np.random.default_rng(0),
+        )
+        self._steps = len(batches_of(rows, batch_size=config.batch_size))
+        self._epochs = config.epochs
+        self._progress = progress
+
+    def step(self, state: FitState, done: int) -> None:
+        """Tell that a step is done."""
+        if self._progress is not None:
+            self._progress(Moment(len(state.history), self._epochs, done, self._steps))
+
+    def epoch(self, state: FitState, text: str) -> None:
+        """Tell that an epoch is done, or that the first begins."""
+        if self._progress is not None:
+            sentence = f"Epoch {len(state.history)} of at most {self._epochs}: {text}."
+            self._progress(Moment(len(state.history), self._epochs, 0, self._steps, sentence))

@@ -21,6 +21,7 @@ data = "patches"
 split = "split.csv"
 output = "run"
 classes = ["pale", "dark"]
+positive_classes = ["dark"]
 mpp = 4.0
 tile_px = 50
 input_px = 32
@@ -33,7 +34,6 @@ criterion = "balanced_accuracy"
 [card]
 title = "Shade"
 target = "dark patches"
-positive_class = "dark"
 positive_title = "darkness"
 normal_class = "pale"
 tissue = "none"

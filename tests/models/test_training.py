@@ -24,6 +24,7 @@ data = "patches"
 split = "split.csv"
 output = "run"
 classes = ["pale", "dark"]
+positive_classes = ["dark"]
 mpp = 4.0
 tile_px = 50
 input_px = 32
@@ -35,7 +36,6 @@ bootstrap_draws = 20
 [card]
 title = "Toy"
 target = "dark patches"
-positive_class = "dark"
 positive_title = "darkness"
 normal_class = "pale"
 tissue = "none"
