@@ -38,6 +38,7 @@ def random_model(setting: str) -> tuple[TorchTileModel, TileSpec]:
         tile_px=spec.size_px,
         mpp=mpp,
         input_px=input_px,
+        architecture="resnet18",
         device=prepare_for_tiles("cpu"),
     )
     return model, spec

@@ -1,127 +1,31 @@
-"""Model cards: what a model answers, for which slides, how well it was measured, and which weights it means."""
+"""Model cards as files: read with every mistake named at once, written so that they read back equal."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from core.domain import Stain
 from core.errors import ModelError, NotFoundError
+from models.card_types import CARD_CHECKS, MEMBER_CHECKS, Channels, Member, Metrics, ModelCard, contradictions
 
-Metrics = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Set of patients or baseline -> metric -> value, low, high (95 % bootstrap interval over patients)."""
-
-_TUPLES = ("classes", "limits", "mean_255", "std_255")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """One model, as its TOML file states it. Every field is shown to users."""
-
-    name: str
-    """Short id; also the stem of the card's file."""
-    title: str
-    target: str
-    """In words: what a positive answer means, and what a negative one does not."""
-    positive_class: str
-    """The entry of `classes` that the target describes."""
-    positive_title: str
-    """The same in words, as it stands in the reason of a flag."""
-    normal_class: str
-    """The entry of `classes` that is reported where no other is present."""
-    classes: tuple[str, ...]
-    """Names of the network's outputs, in order."""
-    tissue: str
-    stain: tuple[Stain, ...]
-    """Stains that the model may be run on."""
-    mpp: float
-    """um/px of the tiles."""
-    mpp_note: str
-    """Where that scale comes from."""
-    tile_um: float
-    tile_px: int
-    """Side of a tile at `mpp`."""
-    input_px: int
-    """Side to which tiles are resized before the network."""
-    architecture: str
-    """Name in `networks.ARCHITECTURES`."""
-    weights: str
-    """File name of the weights; safetensors only, since pickles can execute code."""
-    weights_sha256: str
-    temperature: float
-    """Logits are divided by it; fitted on the validation patients."""
-    threshold: float
-    """Probability of the target class at which a TILE is called, chosen on the validation patients; 0-1."""
-    slide_threshold: float
-    """SLIDE score of the default aggregation at which the target is called present; 0-1. Not the tile's threshold."""
-    slide_threshold_note: str
-    """How it was chosen."""
-    mean_255: tuple[float, float, float]
-    """Mean R, G, B of the training data, 0-255."""
-    std_255: tuple[float, float, float]
-    """Deviation of R, G, B of the training data, 0-255."""
-    data: str
-    licence_of_data: str
-    split: str
-    """How many patients were trained on, selected on and measured on."""
-    training: str
-    """How the weights came about, with the command."""
-    metrics: Metrics
-    limits: tuple[str, ...]
-    created: str
-    """Date, ISO 8601."""
-
-    def __post_init__(self) -> None:
-        problems = [
-            text
-            for wrong, text in (
-                (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes), "classes must be distinct"),
-                (self.positive_class not in self.classes, "positive_class must be one of classes"),
-                (
-                    self.normal_class not in self.classes or self.normal_class == self.positive_class,
-                    "normal_class must be another one of classes",
-                ),
-                (not self.stain, "stain must name at least one stain"),
-                (min(self.mpp, self.tile_um, self.temperature, *self.std_255) <= 0, "scales must be positive"),
-                (min(self.tile_px, self.input_px) < 1, "tile_px and input_px must be positive"),
-                (
-                    not math.isclose(self.tile_um, self.tile_px * self.mpp, rel_tol=0.01),
-                    "tile_um must be tile_px x mpp",
-                ),
-                (not 0 <= self.threshold <= 1, "threshold must lie between 0 and 1"),
-                (not 0 < self.slide_threshold < 1, "slide_threshold must lie between 0 and 1"),
-                (not self.weights.endswith(".safetensors"), "weights must be a .safetensors file, never a pickle"),
-                (Path(self.weights).name != self.weights, "weights must be a file name without a folder"),
-                (len(self.weights_sha256) != 64, "weights_sha256 must have 64 hexadecimal digits"),
-                (not all(self._texts), "texts must not be empty"),
-            )
-            if wrong
-        ]
-        if problems:
-            raise ModelError(f"The model card {self.name!r} cannot be used: {'; '.join(problems)}.")
-
-    @property
-    def _texts(self) -> tuple[object, ...]:
-        return (
-            self.positive_title,
-            self.target,
-            self.mpp_note,
-            self.licence_of_data,
-            self.slide_threshold_note,
-            self.limits,
-        )
-
-    @property
-    def positive_index(self) -> int:
-        """Column of the target class in the probabilities."""
-        return self.classes.index(self.positive_class)
-
+__all__ = [
+    "SHIPPED",
+    "Channels",
+    "Member",
+    "Metrics",
+    "ModelCard",
+    "list_cards",
+    "load_card",
+    "read_card",
+    "sha256_of_file",
+    "write_card",
+]
 
 SHIPPED = Path(__file__).resolve().parent
 """Root of the models that come with the program. A training run's output folder is a root as well."""
@@ -156,37 +60,36 @@ def read_card(path: Path) -> ModelCard:
     """Read a card.
 
     Raises:
-        ModelError: the file is missing, no TOML, lacks a field, has one too many, or contradicts itself.
+        ModelError: the file is missing or no TOML, or fields are missing, unknown, of the wrong kind or contradict
+            each other; the sentence names every one of them.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as err:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
         raise ModelError(f"The model card {path} cannot be read: {err}.") from err
-    names = {item.name for item in fields(ModelCard)}
-    if set(table) != names:
-        wrong = ", ".join(sorted(set(table) ^ names))
-        raise ModelError(f"The model card {path} lacks or does not know these fields: {wrong}.")
-    try:
-        table |= {key: tuple(table[key]) for key in _TUPLES}
-        table["stain"] = tuple(Stain(stain) for stain in table["stain"])
-        return ModelCard(**table)
-    except (TypeError, ValueError) as err:
-        if isinstance(err, ModelError):
-            raise
-        raise ModelError(f"The model card {path} holds a value of the wrong kind: {err}.") from err
+    problems: list[str] = []
+    values = _parse(ModelCard, table, "", problems)
+    problems += contradictions(values, CARD_CHECKS)
+    if problems:
+        raise ModelError(f"The model card {path} cannot be used: {'; '.join(problems)}.")
+    return ModelCard(**values)
 
 
 def write_card(card: ModelCard, path: Path) -> None:
     """Write a card as TOML that `read_card` reads back as an equal value."""
-    plain: dict[str, Any] = {item.name: getattr(card, item.name) for item in fields(card)}
-    metrics: Metrics = plain.pop("metrics")
-    lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
-    for group, table in metrics.items():
+    lines = [
+        f"{item.name} = {_toml(getattr(card, item.name))}"
+        for item in fields(card)
+        if item.name not in ("members", "metrics")
+    ]
+    for member in card.members:
+        lines += ["", "[[members]]", *(f"{item.name} = {_toml(getattr(member, item.name))}" for item in fields(member))]
+    for group, table in card.metrics.items():
         lines += ["", f"[metrics.{group}]"]
         for name, numbers in table.items():
             inner = ", ".join(f"{key} = {value}" for key, value in numbers.items())
             lines.append(f"{name} = {{ {inner} }}")
-    if not metrics:
+    if not card.metrics:
         lines += ["", "[metrics]"]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -198,8 +101,92 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _parse(kind: type[ModelCard | Member], table: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
+    """Return the values of the fields that are as they must be; everything else becomes a problem in words."""
+    types = {item.name: str(item.type) for item in fields(kind)}
+    problems += [f"{where}{name} is missing" for name in types if name not in table]
+    problems += [f"{where}{name} is not known" for name in sorted(set(table) - set(types))]
+    values: dict[str, Any] = {}
+    for name, type_name in types.items():
+        if name not in table:
+            continue
+        before = len(problems)
+        value = _value(type_name, table[name], f"{where}{name}", problems)
+        if len(problems) == before:
+            values[name] = value
+    return values
+
+
+def _value(type_name: str, value: Any, where: str, problems: list[str]) -> Any:
+    """Convert what TOML gave to the type that the dataclass names."""
+    if type_name in _SCALARS:
+        kinds, words = _SCALARS[type_name]
+        if isinstance(value, kinds) and (type_name == "bool" or not isinstance(value, bool)):
+            return float(value) if type_name == "float" else value
+        problems.append(f"{where} must be {words}, not {value!r}")
+        return None
+    if type_name == "Metrics":
+        return _metrics(value, where, problems)
+    if not isinstance(value, list):
+        problems.append(f"{where} must be a list, not {value!r}")
+        return None
+    items = cast(list[Any], value)
+    if type_name == "Channels":
+        if len(items) != 3:
+            problems.append(f"{where} must hold three numbers, not {len(items)}")
+        return tuple(_value("float", item, where, problems) for item in items)
+    of = {"tuple[str, ...]": _text, "tuple[Stain, ...]": _stain, "tuple[Member, ...]": _member}[type_name]
+    return tuple(of(item, f"{where}[{number}]", problems) for number, item in enumerate(items, start=1))
+
+
+_SCALARS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "str": (str, "a text"),
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+}
+
+
+def _text(value: Any, where: str, problems: list[str]) -> Any:
+    return _value("str", value, where, problems)
+
+
+def _stain(value: Any, where: str, problems: list[str]) -> Stain | None:
+    known = [stain.value for stain in Stain if stain is not Stain.UNKNOWN]
+    if value in known:
+        return Stain(value)
+    problems.append(f"{where} must be one of {', '.join(known)}, not {value!r}")
+    return None
+
+
+def _member(value: Any, where: str, problems: list[str]) -> Member | None:
+    if not isinstance(value, dict):
+        problems.append(f"{where} must be a table, not {value!r}")
+        return None
+    before = len(problems)
+    values = _parse(Member, cast(dict[str, Any], value), f"{where}.", problems)
+    problems += [f"{where}: {text}" for text in contradictions(values, MEMBER_CHECKS)]
+    return Member(**values) if len(problems) == before else None
+
+
+def _metrics(value: Any, where: str, problems: list[str]) -> Metrics:
+    """Check group -> metric -> name -> number."""
+    for group, table in _table(value, where, problems).items():
+        for metric, numbers in _table(table, f"{where}.{group}", problems).items():
+            for name, number in _table(numbers, f"{where}.{group}.{metric}", problems).items():
+                _value("float", number, f"{where}.{group}.{metric}.{name}", problems)
+    return value
+
+
+def _table(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return cast(dict[str, Any], value)
+    problems.append(f"{where} must be a table, not {value!r}")
+    return {}
+
+
 def _toml(value: object) -> str:
     if isinstance(value, tuple):
         items: tuple[object, ...] = value  # pyright: ignore[reportUnknownVariableType]  (isinstance loses the item)
         return f"[{', '.join(_toml(item) for item in items)}]"
-    return json.dumps(value, ensure_ascii=False)  # a JSON string or number is a TOML string or number
+    return json.dumps(value, ensure_ascii=False)  # a JSON string, number or truth value is a TOML one

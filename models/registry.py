@@ -1,22 +1,19 @@
-"""Models by name: `<root>/cards/<name>.toml` with `<root>/weights/<file>` beside it."""
+"""Models by name: `<root>/cards/<name>.toml` with `<root>/weights/<file>` of every member beside it."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-# Reason: safetensors is typed in part only.
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import nn
 
 from core.errors import ModelError
-from models.cards import SHIPPED, ModelCard, load_card, sha256_of_file
+from models.cards import SHIPPED, Member, ModelCard, load_card, sha256_of_file
 from models.device import Device
-from models.networks import build_network
+from models.networks import architecture_of, build_network
+from models.tensors import load_tensors, read_tensors, save_weights
 from models.torch_model import TorchTileModel
+
+__all__ = ["load_model", "load_network", "save_weights"]
 
 
 def load_model(name: str, *, device: str | Device = "auto", root: Path = SHIPPED) -> TorchTileModel:
@@ -33,50 +30,38 @@ def load_model(name: str, *, device: str | Device = "auto", root: Path = SHIPPED
         InputError: no such device.
     """
     card = load_card(name, root=root)
-    network = build_network(card.architecture, classes=len(card.classes))
-    _load_weights(network, card, root / "weights" / card.weights)
-    return TorchTileModel.from_network(
-        network,
+    networks = [load_network(card, member, root=root) for member in card.members]
+    return TorchTileModel.from_members(
+        tuple(zip(networks, card.members, strict=True)),
         name=card.name,
         classes=card.classes,
         tile_px=card.tile_px,
         mpp=card.mpp,
-        input_px=card.input_px,
+        isometries=card.isometries,
         device=device,
-        temperature=card.temperature,
-        mean_255=card.mean_255,
-        std_255=card.std_255,
     )
 
 
-def save_weights(weights: dict[str, Tensor], path: Path) -> str:
-    """Write weights as fp16 safetensors (counters keep their type) and return the file's SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    halves = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in weights.items()
-    }
-    path.write_bytes(save(halves))  # save_file would make the file unreadable for other users
-    return sha256_of_file(path)
+def load_network(card: ModelCard, member: Member, *, root: Path = SHIPPED) -> nn.Module:
+    """Build one network of a model and load its weights, in float32 and unfused.
 
-
-def _load_weights(network: nn.Module, card: ModelCard, path: Path) -> None:
+    Raises:
+        ModelError: weights are missing, altered, a pickle, or do not fit the architecture; tensors are then named.
+    """
+    smallest = architecture_of(member.architecture).min_input_px
+    if member.input_px < smallest:
+        raise ModelError(
+            f"The card of {card.name!r} shows {member.architecture} {member.input_px} px; it needs {smallest} or more."
+        )
+    path = root / "weights" / member.weights
     if not path.is_file():
         raise ModelError(f"The weights {path.name} of model {card.name!r} are missing; install the program again.")
     found = sha256_of_file(path)
-    if found != card.weights_sha256:
+    if found != member.sha256:
         raise ModelError(
             f"The weights {path.name} are not those of the card: SHA-256 {found[:12]}... instead of "
-            f"{card.weights_sha256[:12]}.... They are not used; restore the file or write a new card."
+            f"{member.sha256[:12]}.... They are not used; restore the file or write a new card."
         )
-    try:
-        weights = load_file(path)
-        network.load_state_dict({name: _single(tensor) for name, tensor in weights.items()})
-    except SafetensorError as err:
-        raise ModelError(f"{path.name} is not a safetensors file ({err}); other formats are refused.") from err
-    except RuntimeError as err:
-        raise ModelError(f"The weights {path.name} do not fit the architecture {card.architecture!r}.") from err
-
-
-def _single(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+    network = build_network(member.architecture, classes=len(card.classes))
+    load_tensors(network, read_tensors(path), source=f"{path.name} ({member.architecture})")
+    return network

@@ -1,8 +1,10 @@
-"""A torch network behind the TileModel protocol: uint8 tiles in, calibrated probabilities out."""
+"""Torch networks behind the TileModel protocol: uint8 tiles in, calibrated probabilities and embeddings out."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import InputError
+from models.cards import Channels, Member
 from models.device import Device, choose_device, memory_as_device_error
-from models.networks import fold_input_scale, fuse_batch_norms
+from models.networks import fold_input_scale, fuse_batch_norms, split_head
 
 IDC_MEAN_255 = (207.0, 162.0, 187.0)
 """Mean R, G, B of the IDC patches, 0-255, rounded to whole numbers: bf16 then subtracts them without rounding."""
@@ -21,34 +24,121 @@ IDC_STD_255 = (37.0, 55.0, 40.0)
 """Standard deviation of R, G, B over the pixels of the IDC patches, 0-255."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyNetwork:
+    """One network, fused, scaled and on the device."""
+
+    body: nn.Module
+    """Centred (N, 3, input_px, input_px) -> embeddings (N, D)."""
+    head: nn.Module
+    """Embeddings -> logits (N, C)."""
+    input_px: int
+    temperature: float
+    mean: Tensor
+    """(1, 3, 1, 1), 0-255, in the device's number format."""
+
+
+def prepare_network(
+    network: nn.Module,
+    *,
+    architecture: str | None,
+    input_px: int,
+    device: Device,
+    temperature: float,
+    mean_255: Channels,
+    std_255: Channels,
+) -> ReadyNetwork:
+    """Make a network ready for inference; the one given stays as it is.
+
+    Args:
+        network: Normalised (N, 3, H, W) -> logits (N, C).
+        architecture: Name in `networks.ARCHITECTURES`. A network of no registered architecture (None) runs as it is:
+            its batch norms are not fused, and its logits stand in for embeddings.
+        input_px: Side to which tiles are resized.
+        device: Where it shall run.
+        temperature: Logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
+        mean_255: Mean R, G, B that the network was trained with, 0-255.
+        std_255: Standard deviation of R, G, B that the network was trained with, 0-255.
+
+    Raises:
+        ModelError: the network does not start with a convolution over RGB.
+    """
+    ready = copy.deepcopy(network).float().eval().requires_grad_(requires_grad=False)
+    if architecture is not None:
+        fuse_batch_norms(ready)
+    fold_input_scale(ready, std_255)
+    ready = ready.to(device.target, device.dtype).to(memory_format=torch.channels_last)
+    body, head = (ready, nn.Identity()) if architecture is None else split_head(ready, architecture=architecture)
+    mean = torch.tensor(mean_255, device=device.target, dtype=device.dtype).view(1, 3, 1, 1)
+    return ReadyNetwork(body, head, input_px, temperature, mean)
+
+
 class TorchTileModel:
-    """A network made ready for inference on one device. Made by `from_network` or by `registry.load_model`."""
+    """Networks made ready for inference on one device. Made by `from_members`, `from_network`, `registry.load_model`."""
 
     def __init__(
         self,
-        network: nn.Module,
+        networks: Sequence[ReadyNetwork],
         *,
         name: str,
         classes: tuple[str, ...],
         tile_px: int,
         mpp: float,
-        input_px: int,
         device: Device,
-        temperature: float,
-        mean_255: tuple[float, float, float],
+        isometries: int = 1,
     ) -> None:
-        """Take a network that is already fused, scaled and on the device; use `from_network` otherwise."""
+        """Take networks that are ready already; use `from_members` otherwise."""
         self.name = name
         self.classes = classes
         self.tile_px = tile_px
         self.mpp = mpp
-        self.input_px = input_px
         self.device = device.words
         self.parallel_calls = device.parallel_calls
         self._device = device
-        self._network = network
-        self._temperature = temperature
-        self._mean = torch.tensor(mean_255, device=device.target, dtype=device.dtype).view(1, 3, 1, 1)
+        self._networks = tuple(networks)
+        self._isometries = isometries
+
+    @classmethod
+    def from_members(
+        cls,
+        members: Sequence[tuple[nn.Module, Member]],
+        *,
+        name: str,
+        classes: tuple[str, ...],
+        tile_px: int,
+        mpp: float,
+        isometries: int = 1,
+        device: str | Device = "auto",
+    ) -> TorchTileModel:
+        """Make a model that averages the probabilities of networks. The networks given are left as they are.
+
+        Args:
+            members: Networks, normalised (N, 3, H, W) -> logits (N, C), with what the card says about each.
+            name: Shown to users and written into results.
+            classes: Names of the C outputs.
+            tile_px: Side of the square tiles that the caller supplies, in pixels at `mpp`.
+            mpp: um/px of the tiles.
+            isometries: Symmetries of the square to average over: 1 (none), 2, 4 or 8.
+            device: "auto", "cpu" or "cuda", or one that is chosen already (`device.prepare_for_tiles`).
+
+        Raises:
+            InputError: the device is unknown or not there.
+            ModelError: a network does not start with a convolution over RGB.
+        """
+        chosen = device if isinstance(device, Device) else choose_device(device)
+        networks = [
+            prepare_network(
+                network,
+                architecture=member.architecture,
+                input_px=member.input_px,
+                device=chosen,
+                temperature=member.temperature,
+                mean_255=member.mean_255,
+                std_255=member.std_255,
+            )
+            for network, member in members
+        ]
+        return cls(networks, name=name, classes=classes, tile_px=tile_px, mpp=mpp, device=chosen, isometries=isometries)
 
     @classmethod
     def from_network(
@@ -60,48 +150,32 @@ class TorchTileModel:
         tile_px: int,
         mpp: float,
         input_px: int,
+        architecture: str | None = None,
         device: str | Device = "auto",
         temperature: float = 1.0,
-        mean_255: tuple[float, float, float] = IDC_MEAN_255,
-        std_255: tuple[float, float, float] = IDC_STD_255,
+        mean_255: Channels = IDC_MEAN_255,
+        std_255: Channels = IDC_STD_255,
     ) -> TorchTileModel:
-        """Make a model from any network, trained or with random weights. The network given is left as it is.
-
-        Args:
-            network: Normalised (N, 3, H, W) -> logits (N, C).
-            name: Shown to users and written into results.
-            classes: Names of the C outputs.
-            tile_px: Side of the square tiles that the caller supplies, in pixels at `mpp`.
-            mpp: um/px of the tiles.
-            input_px: Side to which tiles are resized before the network.
-            device: "auto", "cpu" or "cuda", or one that is chosen already (`device.prepare_for_tiles`).
-            temperature: Logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
-            mean_255: Mean R, G, B that the network was trained with, 0-255.
-            std_255: Standard deviation of R, G, B that the network was trained with, 0-255.
+        """Make a model of one network, trained or with random weights; see `prepare_network` and `from_members`.
 
         Raises:
             InputError: the device is unknown or not there.
             ModelError: the network does not start with a convolution over RGB.
         """
         chosen = device if isinstance(device, Device) else choose_device(device)
-        ready = copy.deepcopy(network).float().eval().requires_grad_(requires_grad=False)
-        fuse_batch_norms(ready)
-        fold_input_scale(ready, std_255)
-        ready = ready.to(chosen.target, chosen.dtype).to(memory_format=torch.channels_last)
-        return cls(
-            ready,
-            name=name,
-            classes=classes,
-            tile_px=tile_px,
-            mpp=mpp,
+        ready = prepare_network(
+            network,
+            architecture=architecture,
             input_px=input_px,
             device=chosen,
             temperature=temperature,
             mean_255=mean_255,
+            std_255=std_255,
         )
+        return cls([ready], name=name, classes=classes, tile_px=tile_px, mpp=mpp, device=chosen)
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probability of every class for every tile.
+        """Return the probability of every class for every tile: the mean over networks and isometries.
 
         Args:
             tiles: (N, H, W, 3) RGB at `mpp`; N may be 0.
@@ -113,15 +187,41 @@ class TorchTileModel:
             InputError: the array is not uint8 (N, H, W, 3).
             DeviceMemoryError: the batch does not fit into the device's memory.
         """
+        return self.predict_and_embed(tiles)[0]
+
+    def predict_and_embed(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return probabilities as `predict` does, and what the last layers saw, in one pass.
+
+        Returns:
+            (N, C) probabilities, and (N, D) embeddings: those of the networks side by side, each the mean over the
+            isometries.
+
+        Raises:
+            InputError: the array is not uint8 (N, H, W, 3).
+            DeviceMemoryError: the batch does not fit into the device's memory.
+        """
         if tiles.dtype != np.uint8 or tiles.ndim != 4 or tiles.shape[3] != 3:
             raise InputError(f"Tiles must be uint8 (N, H, W, 3), got {tiles.dtype} {tiles.shape}.")
-        if len(tiles) == 0:
-            return np.empty((0, len(self.classes)), np.float32)
         with torch.inference_mode(), memory_as_device_error(f"a batch of {len(tiles)} tiles"):
-            logits: Tensor = self._network(self._prepare(tiles))
-            return torch.softmax(logits.float() / self._temperature, dim=1).cpu().numpy()
+            # No network is asked about no tiles; one black tile tells the widths of the two empty arrays.
+            asked = tiles if len(tiles) else np.zeros((1, self.tile_px, self.tile_px, 3), np.uint8)
+            found = [self._run(network, asked) for network in self._networks]
+            probabilities = torch.stack([of_one for of_one, _ in found]).mean(dim=0)
+            embeddings = torch.cat([of_one for _, of_one in found], dim=1)
+            return probabilities.cpu().numpy()[: len(tiles)], embeddings.cpu().numpy()[: len(tiles)]
 
-    def _prepare(self, tiles: NDArray[np.uint8]) -> Tensor:
+    def _run(self, network: ReadyNetwork, tiles: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """Return one network's (N, C) probabilities and (N, D) embeddings, float32, averaged over the isometries."""
+        batch = self._prepare(network, tiles)
+        probabilities, embeddings = [], []
+        for view in isometric_views(batch, number=self._isometries):
+            embedding: Tensor = network.body(view)
+            logits: Tensor = network.head(embedding)
+            probabilities.append(torch.softmax(logits.float() / network.temperature, dim=1))
+            embeddings.append(embedding.float())
+        return torch.stack(probabilities).mean(dim=0), torch.stack(embeddings).mean(dim=0)
+
+    def _prepare(self, network: ReadyNetwork, tiles: NDArray[np.uint8]) -> Tensor:
         """(N, H, W, 3) uint8 -> centred (N, 3, input_px, input_px) on the device, channels last without a copy.
 
         The bytes travel to the device as they are. Subtracting whole numbers from 0-255 is exact in bf16; the division
@@ -129,10 +229,24 @@ class TorchTileModel:
         """
         writable = np.require(tiles, requirements=["C", "W"])  # torch warns about read-only memory
         batch = torch.as_tensor(writable).to(self._device.target, non_blocking=True).permute(0, 3, 1, 2)
-        size = [self.input_px, self.input_px]
-        if max(batch.shape[2:]) > self.input_px:  # antialiasing exists for float32 only
+        size = [network.input_px, network.input_px]
+        if max(batch.shape[2:]) > network.input_px:  # antialiasing exists for float32 only
             batch = functional.interpolate(batch.float(), size=size, mode="bilinear", antialias=True)
-        batch = batch.to(self._device.dtype).sub_(self._mean)
-        if batch.shape[2:] == (self.input_px, self.input_px):
+        batch = batch.to(self._device.dtype).sub_(network.mean)
+        if batch.shape[2:] == (network.input_px, network.input_px):
             return batch
         return functional.interpolate(batch, size=size, mode="bilinear")
+
+
+def isometric_views(batch: Tensor, *, number: int) -> Iterator[Tensor]:
+    """Yield a batch of square images (N, C, S, S) under the first `number` symmetries of the square.
+
+    The first 2 are the identity and the mirror image, the first 4 add both turned by 180 degrees, and all 8 add the
+    same four turned by 90 degrees: each of these sets is a group, so the mean over it is the same for every image that
+    the set makes of another.
+    """
+    for turn in ((0,), (0,), (0, 2), (0, 2, 1, 3))[(1, 2, 4, 8).index(number)]:
+        turned = torch.rot90(batch, turn, (2, 3)) if turn else batch
+        yield turned
+        if number > 1:
+            yield turned.flip(3)

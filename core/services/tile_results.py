@@ -158,9 +158,9 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
         normal=card.normal_class,
         slide_threshold=AggregationSettings().slide_threshold,
     )
-    score = scores[DEFAULT_AGGREGATION.value][card.positive_class]
+    positive = card.target_probability(probabilities)
+    score = decision_score(positive)
     called = score >= card.slide_threshold
-    positive = probabilities[:, card.positive_index]
     peak = int(positive.argmax())
     # A positive call rests on its top tiles; a negative one on everything that was looked at.
     carrying = carrying_tiles(positive) if called else np.arange(len(positive))
@@ -168,7 +168,7 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
         run,
         scores=scores,
         settings={**run.settings, CLASSES_PRESENT: list(present)},
-        label=card.positive_class if called else _other_label(card, scores[DEFAULT_AGGREGATION.value]),
+        label=_label(card, scores[DEFAULT_AGGREGATION.value], called=called),
         decision_aggregation=DEFAULT_AGGREGATION.value,
         decision_score=score,
         peak=measured.predictions.grid.region(peak),
@@ -177,9 +177,24 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
     )
 
 
-def _other_label(card: ModelCard, scores: dict[str, float]) -> str:
-    """Return the strongest class beside the positive one; with two classes, the other one."""
-    return max((name for name in card.classes if name != card.positive_class), key=lambda name: scores[name])
+def decision_score(target: NDArray[np.floating]) -> float:
+    """Return the slide's score: the tiles' probability of the target, aggregated by the default rule.
+
+    The target may be several classes. Their probabilities are added tile by tile, before aggregation: a slide half one
+    kind of cancer and half another is all cancer, which no class by itself would say.
+
+    Args:
+        target: (N,) probability of the target.
+    """
+    both = np.column_stack((1 - target, target)).astype(np.float32)
+    return float(aggregate(both)[DEFAULT_AGGREGATION].scores[1])
+
+
+def _label(card: ModelCard, scores: dict[str, float], *, called: bool) -> str:
+    """Return the strongest of the target's classes if the target is called, else the strongest of the others."""
+    return max(
+        (name for name in card.classes if (name in card.positive_classes) is called), key=lambda name: scores[name]
+    )
 
 
 def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slide: Size) -> None:
@@ -200,7 +215,7 @@ def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slid
     scale = min(1.0, THUMBNAIL_PX / max(slide.width, slide.height))
     out = Size(max(1, round(slide.width * scale)), max(1, round(slide.height * scale)))
     for name, values in (
-        ("heatmap.png", probabilities[:, card.positive_index]),
+        ("heatmap.png", card.target_probability(probabilities)),
         ("qc.png", (artefact > 0).astype(np.float32)),
     ):
         picture = value_image(grid.xy_level0, grid.size_level0, values, slide=slide, out=out)

@@ -58,12 +58,11 @@ def card() -> ModelCard:
         load_card("idc"),
         name="fake",
         classes=("benign", "tumour"),
-        positive_class="tumour",
+        positive_classes=("tumour",),
         normal_class="benign",
         mpp=2.0,
         tile_um=128.0,
         tile_px=64,
-        input_px=64,
         slide_threshold=0.5,
     )
 
@@ -276,7 +275,7 @@ def test_a_cancelled_run_leaves_a_checkpoint_and_goes_on_to_the_same_result(
 def test_a_checkpoint_of_another_grid_is_not_used(bench: Bench, card: ModelCard, tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
         bench.analyse(pale_slide(), cancelled=cancel_after(4))
-    fine = replace(card, tile_um=512.0, tile_px=256, input_px=256)
+    fine = replace(card, tile_um=512.0, tile_px=256)
     model = CountingModel()
     run = Bench(bench.settings, fine, tmp_path).analyse(pale_slide(), model=model)
     # 1,024 px tiles: three columns and two rows, and the last column hangs over the edge with 15 % of it on the slide.
