@@ -4,16 +4,15 @@ A "discordance" is a case in which a second look would change the diagnosis; `tr
 as anybody looked. Everything here is pure.
 """
 
+from core.shares import Share, wilson
 from core.triage.audit import audit_sample, audit_size, miss_rate_bound
 from core.triage.curve import (
     ExpectedTriage,
-    Share,
     TriagePoint,
     expected_triage,
     triage_at_count,
     triage_at_rate,
     triage_curve,
-    wilson,
 )
 from core.triage.thresholds import (
     break_even_cost,

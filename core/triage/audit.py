@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from scipy import stats
 
 from core.errors import InputError
+from core.shares import upper_bound
 
 
 def miss_rate_bound(missed: int, audited: int, *, confidence: float = 0.95) -> float | None:
@@ -22,9 +22,7 @@ def miss_rate_bound(missed: int, audited: int, *, confidence: float = 0.95) -> f
     """
     if not (0 <= missed <= audited and 0 < confidence < 1):
         raise InputError(f"{missed} missed of {audited} audited at confidence {confidence:g} is no audit.")
-    if audited == 0:
-        return None
-    return 1.0 if missed == audited else float(stats.beta.ppf(confidence, missed + 1, audited - missed))
+    return upper_bound(missed, audited, confidence=confidence) if audited else None
 
 
 def audit_size(*, miss_rate: float, confidence: float = 0.95) -> int:

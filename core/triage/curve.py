@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,20 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-
-Z95 = 1.959963984540054
-"""Two-sided 95 % point of the normal distribution."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of cases with its 95 % interval; everything None where there is nothing to take a share of."""
-
-    count: int
-    of: int
-    value: float | None
-    low: float | None
-    high: float | None
+from core.shares import Share, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +44,6 @@ class ExpectedTriage:
     reviews_per_discordance: float
     lift: float
     residual: float
-
-
-def wilson(count: int, of: int, *, z: float = Z95) -> Share:
-    """Return a share with Wilson's score interval (default 95 %).
-
-    Raises:
-        ValueError: the count is not between 0 and the total.
-    """
-    if not 0 <= count <= of:
-        raise ValueError(f"{count} of {of} is no share.")
-    if of == 0:
-        return Share(count, of, None, None, None)
-    p, square = count / of, z * z
-    centre = (p + square / (2 * of)) / (1 + square / of)
-    half = z / (1 + square / of) * math.sqrt(p * (1 - p) / of + square / (4 * of * of))
-    return Share(count, of, p, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def expected_triage(*, prevalence: float, sensitivity: float, flag_rate: float) -> ExpectedTriage:
