@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from core.errors import InputError
+from models.training.jpeg import jpeg
 
 RGB_FROM_HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 """Density in R, G, B of haematoxylin, eosin and DAB. Ruifrok & Johnston, Anal Quant Cytol Histol 2001;23:291-299."""
@@ -18,8 +21,10 @@ RGB_FROM_HED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How strongly patches are changed. All zero: only the eight isometries remain."""
+    """How strongly patches are changed; 0 switches a change off."""
 
+    isometries: int = 8
+    """Symmetries of the square, equally likely: 8 or, for none but the patch itself, 0."""
     shift_px: float = 3.0
     """Largest shift in patch pixels along x and y."""
     scale: float = 0.15
@@ -30,6 +35,21 @@ class Augmentation:
     """Largest relative change of the amount of each stain."""
     stain_offset: float = 0.04
     """Largest optical density of a stain that is added everywhere."""
+    blur_px: float = 0.0
+    """Largest sigma of a Gaussian blur, in pixels of the network's input."""
+    jpeg_loss: float = 0.0
+    """Largest loss of JPEG quality: a quality between 100 less this and 100 is drawn."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise InputError(f"{item.name} of [augmentation] is {value!r}; it must be a number of at least 0.")
+        if self.isometries not in (0, 8):
+            raise InputError(f"isometries of [augmentation] is {self.isometries}; it must be 8 or 0.")
+        for name, limit in (("scale", 1), ("stain_scale", 1), ("jpeg_loss", 100)):
+            if getattr(self, name) >= limit:
+                raise InputError(f"{name} of [augmentation] is {getattr(self, name)}; it must be less than {limit}.")
 
 
 def augment(batch: Tensor, *, settings: Augmentation, out_px: int, random: torch.Generator) -> Tensor:
@@ -44,8 +64,17 @@ def augment(batch: Tensor, *, settings: Augmentation, out_px: int, random: torch
     Returns:
         (N, 3, out_px, out_px) float RGB, 0-255.
     """
-    changed = jitter_stain(batch, settings=settings, random=random)
-    return warp(random_isometry(changed, random=random), settings=settings, out_px=out_px, random=random)
+    if settings.stain_scale or settings.stain_offset:
+        batch = jitter_stain(batch, settings=settings, random=random)
+    if settings.isometries:
+        batch = random_isometry(batch, random=random)
+    batch = warp(batch, settings=settings, out_px=out_px, random=random)
+    if settings.blur_px:
+        batch = blur(batch, settings=settings, random=random)
+    if settings.jpeg_loss:
+        quality = 100 - settings.jpeg_loss * torch.rand(len(batch), generator=random, device=random.device)
+        batch = jpeg(batch, quality=quality)
+    return batch
 
 
 def random_isometry(batch: Tensor, *, random: torch.Generator) -> Tensor:
@@ -73,6 +102,26 @@ def warp(batch: Tensor, *, settings: Augmentation, out_px: int, random: torch.Ge
     size = [count, batch.shape[1], out_px, out_px]
     grid = functional.affine_grid(theta, size, align_corners=False)
     return functional.grid_sample(batch, grid, padding_mode="reflection", align_corners=False)
+
+
+def blur(batch: Tensor, *, settings: Augmentation, random: torch.Generator) -> Tensor:
+    """Blur each of (N, 3, H, W) with a Gaussian of its own sigma, uniform in 0 to `blur_px`.
+
+    As for a plane slightly out of focus. Beyond the edge lies the patch's mirror image.
+    """
+    radius = min(math.ceil(3 * settings.blur_px), batch.shape[-1] - 1)
+    sigma = settings.blur_px * torch.rand(len(batch), generator=random, device=random.device).clamp(min=1e-3)
+    distance = torch.arange(-radius, radius + 1, device=batch.device)
+    weight = torch.exp(-0.5 * (distance / sigma.view(-1, 1)) ** 2)
+    weight = weight / weight.sum(dim=1, keepdim=True)
+    for axis in (2, 3):
+        margin = [0, 0, radius, radius] if axis == 2 else [radius, radius, 0, 0]
+        padded = functional.pad(batch, margin, mode="reflect")
+        shifted = (padded.narrow(axis, index, batch.shape[axis]) for index in range(2 * radius + 1))
+        batch = torch.zeros_like(batch)
+        for index, neighbour in enumerate(shifted):
+            batch.addcmul_(neighbour, weight[:, index].view(-1, 1, 1, 1))
+    return batch
 
 
 def jitter_stain(batch: Tensor, *, settings: Augmentation, random: torch.Generator) -> Tensor:

@@ -84,8 +84,8 @@ def class_weights(
 
     With weight c on the target and 1 elsewhere, a network that minimises the loss says
     q = c p / (c p + 1 - p) where the probability is p, so that calling at q >= 1/2 is calling at p >= 1 / (1 + c): the
-    cheapest rule where a missed target costs c false alarms (Elkan, IJCAI 2001, section 2). The common factor that makes
-    the average 1 keeps the learning rate's meaning.
+    cheapest rule where a missed target costs c false alarms (Elkan, IJCAI 2001, section 2). The common factor that
+    makes the average 1 keeps the learning rate's meaning.
 
     Args:
         labels: (N,) class of each training patch.

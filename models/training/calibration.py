@@ -1,10 +1,10 @@
 """From a network's logits back to frequencies: temperature, and the prior where class balance has shifted it.
 
-A network trained on as many positives as negatives believes that half of the world is positive. In logits such a shift
-of the prior is a constant a class (Saerens et al., Neural Comput 2002;14:21-41), so one temperature and one bias a class
-are fitted on the validation patients, who keep the frequencies of the data (bias-corrected temperature scaling,
-Alexandari et al., ICML 2020, arXiv:1901.06852). Where nothing shifted the prior, only the temperature is fitted (Guo et
-al. 2017, arXiv:1706.04599).
+A network trained on as many positives as negatives believes that half of the world is positive. In logits such a
+shift of the prior is a constant for each class (Saerens et al., Neural Comput 2002;14:21-41), so one temperature and
+one bias a class are fitted on the validation patients, who keep the frequencies of the data (bias-corrected
+temperature scaling, Alexandari et al., ICML 2020, arXiv:1901.06852). Where nothing shifted the prior, only the
+temperature is fitted (Guo et al. 2017, arXiv:1706.04599).
 """
 
 from __future__ import annotations

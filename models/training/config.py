@@ -38,6 +38,10 @@ class CardTexts:
     data: str
     licence_of_data: str
     limits: tuple[str, ...]
+    for_slides: bool = True
+    """Whether the model may be run on slides; False where the scale of the data is unknown."""
+    for_slides_note: str = ""
+    """Why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class TrainingConfig:
     seed: int = 0
     members: int = 1
     """Networks of the ensemble, trained one after the other with seeds of their own."""
+    isometries: int = 1
+    """Symmetries of the square over which the finished model averages: 1, 2, 4 or 8."""
     epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -101,6 +107,8 @@ class TrainingConfig:
         _check_classes(self)
         if not 0 <= self.ema_decay < 1 or not 0 <= self.label_smoothing < 1:
             raise InputError("ema_decay and label_smoothing must be at least 0 and less than 1.")
+        if self.isometries not in (1, 2, 4, 8):
+            raise InputError(f"isometries is {self.isometries}; it must be 1, 2, 4 or 8.")
         if self.members < 1:
             raise InputError(f"members is {self.members}; an ensemble has at least one.")
         if self.balance_cost is not None and not (math.isfinite(self.balance_cost) and self.balance_cost > 0):

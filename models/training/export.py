@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core.domain import Stain
-from models.cards import ModelCard, write_card
+from models.cards import Member, ModelCard, write_card
 from models.data.patches import Patches
 from models.data.splits import Split
 from models.device import choose_device
@@ -51,13 +51,11 @@ def export(
     warnings: Sequence[str],
 ) -> ModelCard:
     """Write weights and card; the numbers on the card are those of the exported model, as users will run it."""
-    (state,) = states
     validation, positive = parts["validation"], config.positive_indices
-    calibration = calibrate(state, config, validation)
-    weights = f"{config.name}.safetensors"
-    digest = save_weights(calibrated_weights(state, config, calibration), config.output / "weights" / weights)
-    card = _draft_card(config, split, state, weights=weights, digest=digest, temperature=calibration.temperature)
-    card = replace(card, limits=(*card.limits, *warnings))
+    members = [
+        _export_member(config, state, validation, file=_file_name(config, index)) for index, state in enumerate(states)
+    ]
+    card = _draft_card(config, split, states, members=tuple(members), warnings=tuple(warnings))
     path = config.output / "cards" / f"{config.name}.toml"
     write_card(card, path)
     model = load_model(config.name, root=config.output)
@@ -88,41 +86,73 @@ def export(
     return card
 
 
+def _file_name(config: TrainingConfig, index: int) -> str:
+    return f"{config.name}.safetensors" if config.members == 1 else f"{config.name}-{index + 1}.safetensors"
+
+
+def _export_member(config: TrainingConfig, state: FitState, validation: Patches, *, file: str) -> Member:
+    calibration = calibrate(state, config, validation)
+    digest = save_weights(calibrated_weights(state, config, calibration), config.output / "weights" / file)
+    return Member(
+        architecture=config.architecture,
+        input_px=config.input_px,
+        weights=file,
+        sha256=digest,
+        temperature=calibration.temperature,
+        mean_255=state.scale.mean_255,
+        std_255=state.scale.std_255,
+    )
+
+
 def _draft_card(
-    config: TrainingConfig, split: Split, state: FitState, *, weights: str, digest: str, temperature: float
+    config: TrainingConfig,
+    split: Split,
+    states: Sequence[FitState],
+    *,
+    members: tuple[Member, ...],
+    warnings: tuple[str, ...],
 ) -> ModelCard:
     texts = config.card
     return ModelCard(
         name=config.name,
         title=texts.title,
         target=texts.target,
-        positive_class=config.targets[0],
+        positive_classes=config.targets,
         positive_title=texts.positive_title,
         normal_class=texts.normal_class,
         classes=config.classes,
         tissue=texts.tissue,
         stain=tuple(Stain(stain) for stain in texts.stain),
+        for_slides=texts.for_slides,
+        for_slides_note=texts.for_slides_note,
         mpp=config.mpp,
         mpp_note=texts.mpp_note,
         tile_um=config.tile_px * config.mpp,
         tile_px=config.tile_px,
-        input_px=config.input_px,
-        architecture=config.architecture,
-        weights=weights,
-        weights_sha256=digest,
-        temperature=round(temperature, 4),
+        isometries=config.isometries,
         threshold=0.5,
         slide_threshold=0.5,
         slide_threshold_note="Not chosen yet.",
-        mean_255=state.scale.mean_255,
-        std_255=state.scale.std_255,
         data=texts.data,
         licence_of_data=texts.licence_of_data,
-        split=f"By patient: {len(split.train)} to train, {len(split.validation)} to select and calibrate, "
+        split=f"By patient or group: {len(split.train)} to train, {len(split.validation)} to select and calibrate, "
         f"{len(split.test)} to measure, in {config.split.name}.",
-        training=f"From {state.start_words}, epoch {state.best_epoch} of {len(state.history)} by validation "
-        f"{config.criterion}, seed {config.seed}; second-read train with the configuration {config.name}.toml.",
-        metrics={},
-        limits=texts.limits,
+        training=_how(config, states),
+        limits=(*texts.limits, *warnings),
         created=datetime.now(UTC).date().isoformat(),
+        members=members,
+        metrics={},
+    )
+
+
+def _how(config: TrainingConfig, states: Sequence[FitState]) -> str:
+    epochs = ", ".join(f"{state.best_epoch} of {len(state.history)}" for state in states)
+    seeds = ", ".join(map(str, config.member_seeds))
+    several = len(states) > 1
+    balance = "" if config.balance == "none" else f", class balance by {config.balance} with the prior brought back"
+    words = states[0].start_words
+    return (
+        f"{words[:1].upper()}{words[1:]}, {'epochs' if several else 'epoch'} {epochs} by validation "
+        f"{config.criterion}, {'seeds' if several else 'seed'} {seeds}{balance}; second-read train with the "
+        f"configuration {config.name}.toml."
     )

@@ -24,6 +24,7 @@ from core.errors import InputError, ModelError
 from models.data.patches import Patches
 from models.device import Device, choose_device
 from models.networks import ARCHITECTURES, build_network
+from models.pretrained import NONE, load_start
 from models.training.augment import Augmentation, augment
 from models.training.balance import batches_of, class_weights, epoch_rows
 from models.training.checkpoint import EpochRecord, FitState, InputScale, load_checkpoint, save_checkpoint
@@ -118,11 +119,7 @@ def new_state(config: TrainingConfig, train: Patches, *, device: Device) -> FitS
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build_network(config.architecture, classes=len(config.classes))
-    words = "random weights"
-    if config.start != "none":
-        from models.pretrained import load_start
-
-        words = load_start(network, architecture=config.architecture, start=config.start)
+    words = load_start(network, architecture=config.architecture, start=config.start)
     network = network.to(device.target).to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -134,7 +131,7 @@ def input_scale(config: TrainingConfig, train: Patches) -> InputScale:
 
     The latter in whole numbers: bf16 subtracts them from 0-255 without rounding.
     """
-    if config.start != "none":
+    if config.start != NONE:
         architecture = ARCHITECTURES[config.architecture]
         return InputScale(architecture.mean_255, architecture.std_255)
     total, squares = np.zeros(3), np.zeros(3)
@@ -178,7 +175,7 @@ def _check_classes(part: Patches, config: TrainingConfig, *, name: str) -> None:
 
 
 def _at_input_size(train: Patches, config: TrainingConfig) -> tuple[Patches, Augmentation]:
-    """Shrink patches that are larger than the network's input once, not in every step, and the pixels of settings too."""
+    """Shrink patches that are larger than the network's input once, not in every step, and settings in pixels too."""
     settings = config.augmentation
     side = train.images.shape[1]
     if side <= config.input_px:

@@ -19,8 +19,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ValidationScores:
-    """Of one epoch. With two classes auc, auprc and balanced accuracy are those of the target; with more the means of
-    every class against the rest, and the balanced accuracy is that of the most probable class.
+    """Of one epoch.
+
+    With two classes auc, auprc and balanced accuracy are those of the target; with more they are means over every class
+    against the rest, and the balanced accuracy is that of the most probable class.
     """
 
     loss: float

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from core.errors import ConflictError, InputError
-from models.data.patches import read_class_folders, read_idc
+from models.data.patches import read_class_groups, read_idc
 from models.data.splits import read_split
 from models.registry import load_model
+from models.training.checkpoint import EpochRecord
 from models.training.config import read_config
-from models.training.fitting import EpochRecord
+from models.training.fitting import Moment
 from models.training.run import train, train_from_config
 
 PATIENTS = 15
@@ -79,17 +80,20 @@ def log_of(folder: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_leaves_a_usable_model_with_its_card_log_and_record(config_path: Path) -> None:
-    told: list[tuple[int, int, str]] = []
-    result = train_from_config(config_path, progress=lambda *news: told.append(news))
-    assert [news[:2] for news in told] == [(0, 2), (1, 2), (2, 2)]
-    assert "validation AUC" in told[-1][2]
+    told: list[Moment] = []
+    result = train_from_config(config_path, progress=told.append)
+    steps = (0, *range(1, 4), 0, *range(1, 4), 0)  # 54 patches in batches of about 16
+    assert [(news.epoch, news.step) for news in told] == list(zip((0,) * 4 + (1,) * 4 + (2,), steps, strict=True))
+    assert {(news.epochs, news.steps) for news in told} == {(2, 3)}
+    assert [bool(news.sentence) for news in told] == [step == 0 for step in steps]
+    assert "validation AUC" in told[-1].sentence
 
     split = read_split(config_path.parent / "split.csv")
     assert (len(split.train), len(split.validation), len(split.test)) == (9, 3, 3)
     assert "9 to train, 3 to select and calibrate, 3 to measure" in result.card.split
 
     log = log_of(result.output)
-    assert list(log[0]) == [field.name for field in dataclasses.fields(EpochRecord)]
+    assert list(log[0]) == ["member", *(field.name for field in dataclasses.fields(EpochRecord))]
     assert [row["epoch"] for row in log] == ["1", "2"]
     record = json.loads((result.output / "run.json").read_text())
     assert record["weights_sha256"] == result.card.weights_sha256
@@ -108,8 +112,8 @@ class PowerCutError(Exception):
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_as_if_never_killed(config_path: Path, tmp_path: Path) -> None:
-    def cut(done: int, _total: int, _text: str) -> None:
-        if done == 1:
+    def cut(moment: Moment) -> None:
+        if moment.epoch == 1:
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
@@ -165,7 +169,7 @@ def test_a_split_that_forgets_a_patient_is_refused(config_path: Path) -> None:
         ("epochs = 2", "epochs = 0", "epochs is 0"),
         ("epochs = 2", 'criterion = "accuracy"', "criterion is 'accuracy'"),
         ("epochs = 2", 'epochs = "two"', "epochs is 'two'"),
-        ('positive_class = "dark"', 'positive_class = "darkest"', "positive_class"),
+        ('positive_classes = ["dark"]', 'positive_classes = ["darkest"]', "positive_classes"),
         ("epochs = 2", "epochs = ", "not valid TOML"),
         ("[card]", "[augmentation]\nflip = 1\n[card]", "unknown key flip"),
         ('data = "patches"', 'data = "nowhere"', "no folder"),
@@ -233,8 +237,8 @@ def test_class_folders_keep_groups_of_different_classes_apart(tmp_path: Path) ->
     for name in ("benign", "tumour"):
         (tmp_path / name / "1").mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / name / "1" / "a.jpg")
-    found = read_class_folders(tmp_path, classes=("benign", "tumour"), tile_px=8)
+    found = read_class_groups(tmp_path, classes=("benign", "tumour"), tile_px=8)
     assert found.groups == ("benign/1", "tumour/1")
     assert found.labels.tolist() == [0, 1]
     with pytest.raises(InputError, match="stroma"):
-        read_class_folders(tmp_path, classes=("stroma",), tile_px=8)
+        read_class_groups(tmp_path, classes=("stroma",), tile_px=8)
