@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,30 +24,30 @@ Channels = tuple[float, float, float]
 """A value for R, G and B."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Something that must hold between some fields of a table."""
+Values = Mapping[str, Any]
+"""Field -> value; fields whose value is of the wrong kind are left out."""
 
-    fields: tuple[str, ...]
-    holds: Callable[..., bool]
-    """Takes the values of those fields, in that order."""
-    text: str
-    """What must hold, in words."""
+Check = tuple[Callable[[Values], object], str]
+"""What must be true of some fields, as a test and in words."""
 
 
-MEMBER_CHECKS = (
-    Check(("architecture",), bool, "architecture must not be empty"),
-    Check(("input_px",), lambda px: px >= 1, "input_px must be positive"),
-    Check(("weights",), lambda name: name.endswith(".safetensors"), "weights must be .safetensors, never a pickle"),
-    Check(("weights",), lambda name: Path(name).name == name, "weights must be a file name without a folder"),
-    Check(
-        ("sha256",),
-        lambda text: len(text) == 64 and set(text) <= set("0123456789abcdef"),
-        "sha256 must be 64 hexadecimal digits in lower case",
-    ),
-    Check(("temperature",), lambda value: 0 < value < math.inf, "temperature must be positive"),
-    Check(("mean_255",), lambda mean: all(0 <= value <= 255 for value in mean), "mean_255 must lie between 0 and 255"),
-    Check(("std_255",), lambda std: all(0 < value <= 255 for value in std), "std_255 must lie between 0 and 255"),
+def _not_empty(name: str) -> Check:
+    return (lambda card: card[name], f"{name} must not be empty")
+
+
+def _distinct(name: str) -> Check:
+    return (lambda card: len(set(card[name])) == len(card[name]), f"{name} must be distinct")
+
+
+MEMBER_CHECKS: tuple[Check, ...] = (
+    _not_empty("architecture"),
+    (lambda member: member["input_px"] >= 1, "input_px must be positive"),
+    (lambda member: member["weights"].endswith(".safetensors"), "weights must be .safetensors, never a pickle"),
+    (lambda member: Path(member["weights"]).name == member["weights"], "weights must be a file name without a folder"),
+    (lambda member: re.fullmatch("[0-9a-f]{64}", member["sha256"]), "sha256 must be 64 hexadecimal digits, lower case"),
+    (lambda member: 0 < member["temperature"] < math.inf, "temperature must be positive"),
+    (lambda member: all(0 <= value <= 255 for value in member["mean_255"]), "mean_255 must lie between 0 and 255"),
+    (lambda member: all(0 < value <= 255 for value in member["std_255"]), "std_255 must be positive, at most 255"),
 )
 
 _TEXTS = (
@@ -60,51 +62,38 @@ _TEXTS = (
     "limits",
 )
 
-CARD_CHECKS = (
-    *(Check((name,), bool, f"{name} must not be empty") for name in _TEXTS),
-    Check(("classes",), lambda names: len(names) >= 2, "classes must be at least two"),
-    Check(("classes",), lambda names: len(set(names)) == len(names), "classes must be distinct"),
-    Check(("positive_classes",), bool, "positive_classes must name at least one class"),
-    Check(
-        ("positive_classes",),
-        lambda names: len(set(names)) == len(names),
-        "positive_classes must be distinct",
-    ),
-    Check(
-        ("positive_classes", "classes"),
-        lambda positive, names: set(positive) <= set(names),
-        "positive_classes must be among classes",
-    ),
-    Check(
-        ("normal_class", "classes", "positive_classes"),
-        lambda normal, names, positive: normal in names and normal not in positive,
+CARD_CHECKS: tuple[Check, ...] = (
+    *(_not_empty(name) for name in _TEXTS),
+    (lambda card: len(card["classes"]) >= 2, "classes must be at least two"),
+    _distinct("classes"),
+    _not_empty("positive_classes"),
+    _distinct("positive_classes"),
+    (lambda card: set(card["positive_classes"]) <= set(card["classes"]), "positive_classes must be among classes"),
+    (
+        lambda card: card["normal_class"] in set(card["classes"]) - set(card["positive_classes"]),
         "normal_class must be one of classes that is not positive",
     ),
-    Check(("stain",), bool, "stain must name at least one stain"),
-    Check(("mpp",), lambda value: 0 < value < math.inf, "mpp must be positive"),
-    Check(("tile_px",), lambda value: value >= 1, "tile_px must be positive"),
-    Check(
-        ("tile_um", "tile_px", "mpp"),
-        lambda tile_um, tile_px, mpp: math.isclose(tile_um, tile_px * mpp, rel_tol=0.01),
+    (lambda card: card["stain"], "stain must name at least one stain"),
+    (lambda card: 0 < card["mpp"] < math.inf, "mpp must be positive"),
+    (lambda card: card["tile_px"] >= 1, "tile_px must be positive"),
+    (
+        lambda card: math.isclose(card["tile_um"], card["tile_px"] * card["mpp"], rel_tol=0.01),
         "tile_um must be tile_px x mpp",
     ),
-    Check(("threshold",), lambda value: 0 <= value <= 1, "threshold must lie between 0 and 1"),
-    Check(("slide_threshold",), lambda value: 0 < value < 1, "slide_threshold must lie between 0 and 1"),
-    Check(("isometries",), lambda number: number in (1, 2, 4, 8), "isometries must be 1, 2, 4 or 8"),
-    Check(
-        ("for_slides", "for_slides_note"),
-        lambda allowed, note: allowed or bool(note),
-        "for_slides_note must say why the model is not for slides",
-    ),
-    Check(("members",), bool, "members must name at least one network"),
+    (lambda card: 0 <= card["threshold"] <= 1, "threshold must lie between 0 and 1"),
+    (lambda card: 0 < card["slide_threshold"] < 1, "slide_threshold must lie between 0 and 1"),
+    (lambda card: card["isometries"] in (1, 2, 4, 8), "isometries must be 1, 2, 4 or 8"),
+    (lambda card: card["for_slides"] or card["for_slides_note"], "for_slides_note must say why it is not for slides"),
+    (lambda card: card["members"], "members must name at least one network"),
 )
 
 
-def contradictions(values: Mapping[str, Any], checks: tuple[Check, ...]) -> Iterator[str]:
-    """Yield in words what does not hold; a check whose fields are not all there is left out."""
-    for check in checks:
-        if all(name in values for name in check.fields) and not check.holds(*(values[name] for name in check.fields)):
-            yield check.text
+def contradictions(values: Values, checks: tuple[Check, ...]) -> Iterator[str]:
+    """Yield in words what does not hold; a check of a field that is not there is left out."""
+    for holds, text in checks:
+        with suppress(KeyError):
+            if not holds(values):
+                yield text
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def prepare_network(
 
 
 class TorchTileModel:
-    """Networks made ready for inference on one device. Made by `from_members`, `from_network`, `registry.load_model`."""
+    """Networks ready for inference on one device. Made by `from_members`, `from_network` or `registry.load_model`."""
 
     def __init__(
         self,
@@ -213,7 +213,8 @@ class TorchTileModel:
     def _run(self, network: ReadyNetwork, tiles: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Return one network's (N, C) probabilities and (N, D) embeddings, float32, averaged over the isometries."""
         batch = self._prepare(network, tiles)
-        probabilities, embeddings = [], []
+        probabilities: list[Tensor] = []
+        embeddings: list[Tensor] = []
         for view in isometric_views(batch, number=self._isometries):
             embedding: Tensor = network.body(view)
             logits: Tensor = network.head(embedding)

@@ -187,13 +187,13 @@ def decision_score(target: NDArray[np.floating]) -> float:
         target: (N,) probability of the target.
     """
     both = np.column_stack((1 - target, target)).astype(np.float32)
-    return float(aggregate(both)[DEFAULT_AGGREGATION].scores[1])
+    return float(aggregate(both)[DEFAULT_AGGREGATION][1])
 
 
 def _label(card: ModelCard, scores: dict[str, float], *, called: bool) -> str:
     """Return the strongest of the target's classes if the target is called, else the strongest of the others."""
     return max(
-        (name for name in card.classes if (name in card.positive_classes) is called), key=lambda name: scores[name]
+        (name for name in card.classes if (name in card.positive_classes) == called), key=lambda name: scores[name]
     )
 
 
