@@ -32,7 +32,7 @@ NO_CASE = "No case has two reads."
 FEW_READERS = "There are fewer than two readers."
 MANY_STATISTICS = (
     "po",
-    "fleiss",
+    "fleiss_kappa",
     "ac1",
     "alpha_nominal",
     "alpha_ordinal",
@@ -137,7 +137,7 @@ def _statistics(table: ReadTable, *, positive_from: int | None) -> Callable[[Wei
     positive = None if positive_from is None else np.arange(len(table.categories)) >= positive_from
 
     def statistic(weights: Weights) -> dict[str, Values]:
-        found = {"po": _po(cases, weights), "fleiss": _fleiss(cases, weights), "ac1": _ac1(cases, weights)}
+        found = {"po": _po(cases, weights), "fleiss_kappa": _fleiss(cases, weights), "ac1": _ac1(cases, weights)}
         found |= {name: alpha(weights) for name, alpha in alphas.items()} | mean_kappas(weights)
         if positive is not None:
             found["positive_agreement"] = _specific(cases, weights, chosen=positive)

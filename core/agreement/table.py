@@ -34,7 +34,7 @@ class ReadTable:
         shape = (len(self.cases), len(self.readers))
         if self.codes.shape != shape:
             raise InputError(f"The reads are {self.codes.shape} for {shape[0]} cases and {shape[1]} readers.")
-        if self.codes.size and not (MISSING <= self.codes.min() and self.codes.max() < len(self.categories)):
+        if self.codes.size and not (self.codes.min() >= MISSING and self.codes.max() < len(self.categories)):
             raise InputError("A read names a category that the table does not have.")
         if len(set(self.readers)) != len(self.readers) or len(set(self.cases)) != len(self.cases):
             raise InputError("A reader or a case occurs twice. Give each a name of its own.")
