@@ -115,7 +115,7 @@ def _mean_distance(reads: NDArray[np.float64], there: NDArray[np.bool_]) -> NDAr
     far = np.where(there, reads, np.inf)
     ordered = np.sort(far, axis=1)
     count = there.sum(axis=1, keepdims=True)
-    place: NDArray[np.intp] = np.arange(reads.shape[1])
+    place = np.arange(int(reads.shape[1]), dtype=np.intp)
     # In ascending order the i-th of r reads is added i times and subtracted r - 1 - i times.
     factor = np.where(place < count, 2 * place - count + 1, 0)
     sums = (np.where(np.isfinite(ordered), ordered, 0.0) * factor).sum(axis=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from core.commands.options import home_option, settings_for
+from core.commands.options import actor, home_option, settings_for
 
 
 @click.command("export")
@@ -21,5 +21,5 @@ def command(out: Path, *, case_ids: tuple[str, ...], home: Path | None) -> None:
     """
     from core.services.export import export
 
-    written = export(settings_for(home), out, case_ids=case_ids)
+    written = export(settings_for(home), out, case_ids=case_ids, actor=actor())
     click.echo(f"Wrote {len(written)} files to {out}")

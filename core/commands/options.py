@@ -12,6 +12,7 @@ import click
 
 from core.domain import Mpp, MppSource, Stain
 from core.errors import InvalidMppError
+from core.roles import COMMAND_LINE_MARK
 from core.settings import Settings
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -34,9 +35,9 @@ def settings_for(
 def actor() -> str:
     """Who runs the command, for the log."""
     try:
-        return f"{getpass.getuser()} (command line)"
+        return f"{getpass.getuser()}{COMMAND_LINE_MARK}"
     except (OSError, KeyError):
-        return "unknown (command line)"
+        return f"unknown{COMMAND_LINE_MARK}"
 
 
 def check_mpp(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
