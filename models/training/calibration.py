@@ -9,11 +9,12 @@ temperature is fitted (Guo et al. 2017, arXiv:1706.04599).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
 FloatArray = NDArray[np.float64]
@@ -63,3 +64,33 @@ def fit_calibration(logits: FloatArray, labels: NDArray[np.int64], *, with_prior
     bounds = [(-_LARGEST_LOG_TEMPERATURE, _LARGEST_LOG_TEMPERATURE), *[(-_LARGEST_BIAS, _LARGEST_BIAS)] * free]
     found = minimize(negative_log_likelihood, np.zeros(1 + free), bounds=bounds, method="L-BFGS-B")
     return unpack(np.asarray(found.x, np.float64))
+
+
+def sharpened(
+    members: Sequence[Calibration], logits: Sequence[FloatArray], labels: NDArray[np.int64]
+) -> tuple[Calibration, ...]:
+    """Multiply all temperatures by the one number that makes the mean of the members most likely.
+
+    The mean over networks and over symmetries is more right than each of them and less sure, so members that are
+    calibrated one by one are too cautious together (Rahaman & Thiery, NeurIPS 2021, arXiv:2007.08792).
+
+    Args:
+        members: Calibration of each network.
+        logits: Of each network, (V, N, C) under V symmetries, of patients not used for training.
+        labels: (N,) index of the true class.
+    """
+
+    def scaled(factor: float) -> list[Calibration]:
+        return [replace(member, temperature=member.temperature * factor) for member in members]
+
+    def negative_log_likelihood(log_factor: float) -> float:
+        views = [
+            member.probabilities(view)
+            for member, of_member in zip(scaled(float(np.exp(log_factor))), logits, strict=True)
+            for view in of_member
+        ]
+        mean = np.mean(views, axis=0)[np.arange(len(labels)), labels]
+        return float(-np.log(mean.clip(1e-12)).mean())
+
+    found = minimize_scalar(negative_log_likelihood, bounds=(-1.5, 1.5), method="bounded", options={"xatol": 1e-3})
+    return tuple(scaled(float(np.exp(found.x))))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core.errors import InputError
+from models.networks import architecture_of
 from models.training.augment import Augmentation
 from models.training.balance import Balance, positives_in_batch
 
@@ -105,6 +106,9 @@ class TrainingConfig:
         _check_numbers(self)
         _check_choices(self)
         _check_classes(self)
+        smallest = architecture_of(self.architecture).min_input_px
+        if self.input_px < smallest:
+            raise InputError(f"input_px is {self.input_px}; {self.architecture} needs {smallest} or more.")
         if not 0 <= self.ema_decay < 1 or not 0 <= self.label_smoothing < 1:
             raise InputError("ema_decay and label_smoothing must be at least 0 and less than 1.")
         if self.isometries not in (1, 2, 4, 8):
@@ -171,7 +175,7 @@ def _check_numbers(config: TrainingConfig) -> None:
         kinds = {"int": int, "float": (int, float), "float | None": (int, float, type(None))}.get(str(item.type))
         if kinds is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise InputError(f"{item.name} is {value!r}; it must be a number, and a whole one for a count.")
-        if item.name in _POSITIVE and not value > 0:
+        if item.name in _POSITIVE and not float(value or 0) > 0:
             raise InputError(f"{item.name} is {value}; it must be greater than zero.")
 
 

@@ -20,17 +20,35 @@ from models.device import choose_device
 from models.evaluation.measuring import choose_thresholds, measure, predict_positive
 from models.networks import ARCHITECTURES
 from models.registry import load_model, save_weights
-from models.training.calibration import Calibration, fit_calibration
+from models.training.calibration import Calibration, fit_calibration, sharpened
 from models.training.checkpoint import FitState
 from models.training.config import TrainingConfig
-from models.training.fitting import predict_logits
+from models.training.inputs import predict_views
 from models.training.slide_threshold import choose_slide_threshold
 
 
-def calibrate(state: FitState, config: TrainingConfig, validation: Patches) -> Calibration:
-    """Fit temperature, and where class balance shifted the prior the bias, on the validation patients."""
-    logits = predict_logits(state.average, validation.images, config=config, scale=state.scale, device=choose_device())
-    return fit_calibration(logits, validation.labels, with_prior=config.balance != "none")
+def calibrate(config: TrainingConfig, states: Sequence[FitState], validation: Patches) -> tuple[Calibration, ...]:
+    """Calibrate each network on the validation patients, then all of them together as they will be averaged.
+
+    Each gets its temperature, and where class balance shifted the prior its bias.
+    """
+    device = choose_device()
+    logits = [
+        predict_views(
+            state.average,
+            validation.images,
+            config=config,
+            scale=state.scale,
+            device=device,
+            views=config.isometries,
+        )
+        for state in states
+    ]
+    with_prior = config.balance != "none"
+    members = tuple(fit_calibration(views[0], validation.labels, with_prior=with_prior) for views in logits)
+    if len(members) == 1 and config.isometries == 1:
+        return members
+    return sharpened(members, logits, validation.labels)
 
 
 def calibrated_weights(state: FitState, config: TrainingConfig, calibration: Calibration) -> dict[str, Tensor]:
@@ -52,8 +70,10 @@ def export(
 ) -> ModelCard:
     """Write weights and card; the numbers on the card are those of the exported model, as users will run it."""
     validation, positive = parts["validation"], config.positive_indices
+    calibrations = calibrate(config, states, validation)
     members = [
-        _export_member(config, state, validation, file=_file_name(config, index)) for index, state in enumerate(states)
+        _export_member(config, state, calibration, file=_file_name(config, index))
+        for index, (state, calibration) in enumerate(zip(states, calibrations, strict=True))
     ]
     card = _draft_card(config, split, states, members=tuple(members), warnings=tuple(warnings))
     path = config.output / "cards" / f"{config.name}.toml"
@@ -90,8 +110,7 @@ def _file_name(config: TrainingConfig, index: int) -> str:
     return f"{config.name}.safetensors" if config.members == 1 else f"{config.name}-{index + 1}.safetensors"
 
 
-def _export_member(config: TrainingConfig, state: FitState, validation: Patches, *, file: str) -> Member:
-    calibration = calibrate(state, config, validation)
+def _export_member(config: TrainingConfig, state: FitState, calibration: Calibration, *, file: str) -> Member:
     digest = save_weights(calibrated_weights(state, config, calibration), config.output / "weights" / file)
     return Member(
         architecture=config.architecture,

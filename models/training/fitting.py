@@ -11,50 +11,29 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import InputError, ModelError
 from models.data.patches import Patches
 from models.device import Device, choose_device
-from models.networks import ARCHITECTURES, build_network
-from models.pretrained import NONE, load_start
-from models.training.augment import Augmentation, augment
+from models.networks import build_network
+from models.pretrained import load_start
+from models.training.augment import augment
 from models.training.balance import batches_of, class_weights, epoch_rows
-from models.training.checkpoint import EpochRecord, FitState, InputScale, load_checkpoint, save_checkpoint
+from models.training.checkpoint import EpochRecord, FitState, load_checkpoint, save_checkpoint
 from models.training.config import TrainingConfig
+from models.training.inputs import at_input_size, autocast, input_scale, normalised, predict_logits, to_device
+from models.training.progress import Progress, Teller
 from models.training.validation import criterion_value, validation_scores
 
 _WARM_UP = 0.1
 """Share of the steps during which the learning rate rises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """How far a fit is."""
-
-    epoch: int
-    """Epochs that are done."""
-    epochs: int
-    """Epochs at most."""
-    step: int
-    """Steps done of the epoch at hand; 0 right after an epoch."""
-    steps: int
-    """Steps of an epoch."""
-    sentence: str = ""
-    """What an epoch brought; empty in the middle of one."""
-    member: int = 1
-    members: int = 1
-    """Networks of the ensemble."""
-
-
-Progress = Callable[[Moment], None]
 
 
 def fit(
@@ -94,8 +73,8 @@ def fit(
     fingerprint = _fingerprint(config, train, validation)
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(state, checkpoint, fingerprint=fingerprint, device=device)
-    small, settings = _at_input_size(train, config)
-    tell = _Teller(config, train, progress)
+    small, settings = at_input_size(train, config)
+    tell = Teller(config, train, progress)
     tell.epoch(state, f"{len(train)} patches to train on, {device.words}")
     while len(state.history) < config.epochs and state.stale_epochs < config.patience:
         started = time.perf_counter()
@@ -126,46 +105,6 @@ def new_state(config: TrainingConfig, train: Patches, *, device: Device) -> FitS
     return FitState(network, average, optimiser, input_scale(config, train), words)
 
 
-def input_scale(config: TrainingConfig, train: Patches) -> InputScale:
-    """Return the start weights' convention, or without them the training patches' own mean and deviation.
-
-    The latter in whole numbers: bf16 subtracts them from 0-255 without rounding.
-    """
-    if config.start != NONE:
-        architecture = ARCHITECTURES[config.architecture]
-        return InputScale(architecture.mean_255, architecture.std_255)
-    total, squares = np.zeros(3), np.zeros(3)
-    for start in range(0, len(train), 256):
-        part = train.images[start : start + 256].reshape(-1, 3).astype(np.float64)
-        total, squares = total + part.sum(axis=0), squares + (part**2).sum(axis=0)
-    pixels = train.images[..., 0].size
-    mean = total / pixels
-    std = np.sqrt((squares / pixels - mean**2).clip(1))
-    red, green, blue = (float(round(value)) for value in mean)
-    return InputScale((red, green, blue), (float(round(std[0])), float(round(std[1])), float(round(std[2]))))
-
-
-def predict_logits(
-    network: nn.Module, images: NDArray[np.uint8], *, config: TrainingConfig, scale: InputScale, device: Device
-) -> NDArray[np.float64]:
-    """Return (N, C) logits of unchanged patches, in evaluation mode."""
-    network.eval()
-    parts: list[NDArray[np.float64]] = []
-    with torch.inference_mode():
-        for start in range(0, len(images), 256):
-            batch = resized(_to_device(images[start : start + 256], device), out_px=config.input_px)
-            with _autocast(config, device):
-                logits: Tensor = network(_normalised(batch, scale))
-            parts.append(logits.double().cpu().numpy())
-    return np.concatenate(parts)
-
-
-def resized(batch: Tensor, *, out_px: int) -> Tensor:
-    """Resize (N, 3, H, H) as inference does: bilinearly, and without aliasing where it gets smaller."""
-    smaller = batch.shape[-1] > out_px
-    return functional.interpolate(batch, size=[out_px, out_px], mode="bilinear", align_corners=False, antialias=smaller)
-
-
 def _check_classes(part: Patches, config: TrainingConfig, *, name: str) -> None:
     missing = [config.classes[index] for index in range(len(config.classes)) if not (part.labels == index).any()]
     if missing:
@@ -174,20 +113,7 @@ def _check_classes(part: Patches, config: TrainingConfig, *, name: str) -> None:
         )
 
 
-def _at_input_size(train: Patches, config: TrainingConfig) -> tuple[Patches, Augmentation]:
-    """Shrink patches that are larger than the network's input once, not in every step, and settings in pixels too."""
-    settings = config.augmentation
-    side = train.images.shape[1]
-    if side <= config.input_px:
-        return train, settings
-    images = np.empty((len(train), config.input_px, config.input_px, 3), np.uint8)
-    for start in range(0, len(train), 256):
-        batch = torch.as_tensor(train.images[start : start + 256]).permute(0, 3, 1, 2).float()
-        images[start : start + 256] = resized(batch, out_px=config.input_px).round_().byte().permute(0, 2, 3, 1).numpy()
-    return replace(train, images=images), replace(settings, shift_px=settings.shift_px * config.input_px / side)
-
-
-def _train(state: FitState, config: TrainingConfig, train: Patches, device: Device, tell: _Teller) -> float:
+def _train(state: FitState, config: TrainingConfig, train: Patches, device: Device, tell: Teller) -> float:
     """Run the steps of one epoch and return the mean loss. All that is random follows from seed and epoch."""
     epoch = len(state.history)
     rows_of_epoch = epoch_rows(
@@ -209,7 +135,7 @@ def _train(state: FitState, config: TrainingConfig, train: Patches, device: Devi
             step = epoch * len(batches) + index
             for group in state.optimiser.param_groups:
                 group["lr"] = config.learning_rate * _one_cycle(step / (config.epochs * len(batches)))
-            batch = _to_device(train.images[rows], device)
+            batch = to_device(train.images[rows], device)
             batch = augment(batch, settings=config.augmentation, out_px=config.input_px, random=random)
             labels = torch.as_tensor(train.labels[rows], device=device.target)
             loss = _step(state, config, batch, labels, weight=weight, device=device)
@@ -227,8 +153,8 @@ def _train(state: FitState, config: TrainingConfig, train: Patches, device: Devi
 def _step(
     state: FitState, config: TrainingConfig, batch: Tensor, labels: Tensor, *, weight: Tensor | None, device: Device
 ) -> float:
-    with _autocast(config, device):
-        logits = state.network(_normalised(batch, state.scale))
+    with autocast(config, device):
+        logits = state.network(normalised(batch, state.scale))
     # Divided by the patches, not by their weights: a batch with many targets would else be turned down.
     losses = functional.cross_entropy(
         logits.float(), labels, weight=weight, label_smoothing=config.label_smoothing, reduction="sum"
@@ -293,46 +219,3 @@ def _follow(average: nn.Module, network: nn.Module, *, decay: float) -> None:
             kept.lerp_(new, 1 - decay)
         else:
             kept.copy_(new)
-
-
-def _to_device(images: NDArray[np.uint8], device: Device) -> Tensor:
-    return torch.as_tensor(images, device=device.target).permute(0, 3, 1, 2).float()
-
-
-def _normalised(batch: Tensor, scale: InputScale) -> Tensor:
-    mean = torch.tensor(scale.mean_255, device=batch.device).view(1, 3, 1, 1)
-    std = torch.tensor(scale.std_255, device=batch.device).view(1, 3, 1, 1)
-    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def _autocast(config: TrainingConfig, device: Device) -> torch.autocast:
-    in_bf16 = ARCHITECTURES[config.architecture].trains_in_bf16
-    return torch.autocast(device.target.type, torch.bfloat16, enabled=in_bf16 and device.dtype != torch.float32)
-
-
-class _Teller:
-    """Counts steps for whoever listens."""
-
-    def __init__(self, config: TrainingConfig, train: Patches, progress: Progress | None) -> None:
-        rows = epoch_rows(
-            train.labels,
-            balance=config.balance,
-            positive=config.positive_indices,
-            share=config.positive_share,
-            batch_size=config.batch_size,
-            random=np.random.default_rng(0),
-        )
-        self._steps = len(batches_of(rows, batch_size=config.batch_size))
-        self._epochs = config.epochs
-        self._progress = progress
-
-    def step(self, state: FitState, done: int) -> None:
-        """Tell that a step is done."""
-        if self._progress is not None:
-            self._progress(Moment(len(state.history), self._epochs, done, self._steps))
-
-    def epoch(self, state: FitState, text: str) -> None:
-        """Tell that an epoch is done, or that the first begins."""
-        if self._progress is not None:
-            sentence = f"Epoch {len(state.history)} of at most {self._epochs}: {text}."
-            self._progress(Moment(len(state.history), self._epochs, 0, self._steps, sentence))

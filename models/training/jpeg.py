@@ -5,6 +5,8 @@ resolution, cosine transform of 8 x 8 blocks, division by a table and rounding. 
 nothing, so it is left out.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# Reason: torch is typed in part only.
 from __future__ import annotations
 
 import math

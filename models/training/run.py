@@ -18,7 +18,8 @@ from models.training.checkpoint import EpochRecord, FitState
 from models.training.config import TrainingConfig, read_config
 from models.training.export import export
 from models.training.few_data import few_data_warnings
-from models.training.fitting import Moment, Progress, fit
+from models.training.fitting import fit
+from models.training.progress import Moment, Progress
 from models.training.record import write_logs, write_record
 
 _LOG = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from models.data.splits import read_split
 from models.registry import load_model
 from models.training.checkpoint import EpochRecord
 from models.training.config import read_config
-from models.training.fitting import Moment
+from models.training.progress import Moment
 from models.training.run import train, train_from_config
 
 PATIENTS = 15
