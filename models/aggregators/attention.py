@@ -5,6 +5,8 @@ A slide is a bag of tile embeddings with one label. The network gives every tile
 the slide's other tiles; they are no probabilities and no explanation.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# Reason: torch is typed in part only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ Large Margin Classifiers): a logistic curve fitted on scores of slides that the 
 # Reason: scikit-learn ships no types.
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,12 +24,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.svm import SVC
 
+from core.errors import InputError
+
 FloatArray = NDArray[np.float64]
 Arrays = Mapping[str, FloatArray]
 """Also whole numbers are kept as float64, which holds them exactly."""
 Kind = Literal["logistic", "svm", "forest"]
 KINDS: tuple[Kind, ...] = ("logistic", "svm", "forest")
-TREES = 200
+TREES = 100
 CHOICES: Mapping[Kind, tuple[float, ...]] = {
     "logistic": (0.003, 0.03, 0.3, 3.0),
     "svm": (0.1, 1.0, 10.0),
@@ -48,6 +50,17 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A fitted aggregator with how it was chosen."""
+
+    fitted: Fitted
+    choice: float
+    """The entry of `CHOICES` with the highest AUC of held-out slides."""
+    held_out: FloatArray
+    """(N,) calibrated probability of every slide while it was held out: for choosing a threshold, not for measuring."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Fold:
     """Rows of one round of cross-validation."""
 
@@ -55,59 +68,68 @@ class Fold:
     held_out: NDArray[np.intp]
 
 
+def feasible_folds(labels: NDArray[np.bool_], groups: NDArray[np.str_], *, wanted: int) -> int:
+    """Return how many folds can each hold a group with and one without the target; at most `wanted`.
+
+    Raises:
+        InputError: not even two.
+    """
+    possible = min(wanted, *(len(np.unique(groups[labels == value])) for value in (True, False)))
+    if possible < 2:
+        raise InputError("Cross-validation needs at least two cases with and two without the target.")
+    return possible
+
+
 def folds_by_group(labels: NDArray[np.bool_], groups: NDArray[np.str_], *, folds: int, seed: int) -> tuple[Fold, ...]:
     """Divide slides into folds so that no group (case) is in two, and each holds about as many positives.
 
     Raises:
-        ValueError: a class has fewer groups than there are folds, so that some fold would lack it.
+        InputError: too few groups.
     """
-    fewest = min(len(np.unique(groups[labels == value])) for value in (True, False))
-    if fewest < folds:
-        raise ValueError(f"{folds} folds need {folds} groups with and {folds} without the target; there are {fewest}.")
-    rounds = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, groups)
+    count = feasible_folds(labels, groups, wanted=folds)
+    rounds = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups)
     return tuple(Fold(np.asarray(fit), np.asarray(held_out)) for fit, held_out in rounds)
 
 
 def fit(
-    kind: Kind,
-    features: FloatArray,
-    labels: NDArray[np.bool_],
-    groups: NDArray[np.str_],
-    *,
-    choice: float,
-    folds: int,
-    seed: int,
-) -> tuple[Fitted, FloatArray]:
-    """Fit on all slides given, and calibrate on scores from cross-validation within them.
+    kind: Kind, features: FloatArray, labels: NDArray[np.bool_], groups: NDArray[np.str_], *, folds: int, seed: int
+) -> Fit:
+    """Choose, fit and calibrate by cross-validation within the slides given.
 
     Args:
         kind: Which estimator.
         features: (N, F).
         labels: (N,) whether the target is present.
         groups: (N,) case of each slide.
-        choice: One of `CHOICES[kind]`.
-        folds: Rounds of the cross-validation.
+        folds: Rounds of the cross-validation; fewer where there are too few cases.
         seed: Of the folds and of the forest.
 
-    Returns:
-        The fitted aggregator, and the (N,) calibrated probabilities of the slides while each was held out.
+    Raises:
+        InputError: too few cases.
     """
-    scores = held_out_scores(kind, features, labels, groups, choice=choice, folds=folds, seed=seed)
-    calibration = calibrate(scores, labels)
-    fitted = Fitted(kind, {**fit_estimator(kind, features, labels, choice=choice, seed=seed), **calibration})
-    return fitted, _calibrated(scores, calibration)
+    tried = {
+        choice: held_out_scores(kind, features, labels, groups, choice=choice, folds=folds, seed=seed)
+        for choice in CHOICES[kind]
+    }
+    best = max(tried, key=lambda choice: float(roc_auc_score(labels, tried[choice])))
+    calibration = calibrate(tried[best], labels)
+    arrays = {**fit_estimator(kind, features, labels, choice=best, seed=seed), **calibration}
+    return Fit(Fitted(kind, arrays), best, _calibrated(tried[best], calibration))
 
 
-def choose(
+def nested_fits(
     kind: Kind, features: FloatArray, labels: NDArray[np.bool_], groups: NDArray[np.str_], *, folds: int, seed: int
-) -> float:
-    """Return the entry of `CHOICES[kind]` with the highest AUC of held-out slides; of equals the first."""
+) -> Iterator[tuple[Fold, Fit]]:
+    """Yield the rounds of an outer cross-validation, each with a fit that saw nothing of what is held out.
 
-    def auc(choice: float) -> float:
-        scores = held_out_scores(kind, features, labels, groups, choice=choice, folds=folds, seed=seed)
-        return float(roc_auc_score(labels, scores))
-
-    return max(CHOICES[kind], key=auc)
+    Estimator, calibration and whatever is derived from `Fit.held_out` come from the inner rounds alone, so measuring
+    on the outer ones is honest.
+    """
+    for fold in folds_by_group(labels, groups, folds=folds, seed=seed):
+        yield (
+            fold,
+            fit(kind, features[fold.fit], labels[fold.fit], groups[fold.fit], folds=folds, seed=seed + 1),
+        )
 
 
 def held_out_scores(
@@ -168,12 +190,17 @@ def raw_scores(fitted: Fitted, features: FloatArray) -> FloatArray:
 
 
 def calibrate(scores: FloatArray, labels: NDArray[np.bool_]) -> dict[str, FloatArray]:
-    """Fit Platt's curve on held-out scores.
+    """Fit Platt's curve on held-out scores: `calibration` holds slope and intercept of the log odds in the score.
 
-    Returns:
-        slope and intercept of the log odds in the score.
+    Raises:
+        InputError: higher scores go with fewer positives, so that there is nothing to calibrate.
     """
     curve = LogisticRegression(C=1e6).fit(scores[:, None], labels)
+    if curve.coef_[0, 0] <= 0:
+        raise InputError(
+            "On slides held out, this aggregator tells slides with and without the target apart no better than chance. "
+            "Nothing was written; check the labels, or gather more slides."
+        )
     return {"calibration": np.array([curve.coef_[0, 0], curve.intercept_[0]], np.float64)}
 
 
