@@ -54,8 +54,8 @@ def _collect(
 ) -> tuple[list[tuple[NDArray[np.float32], NDArray[np.bool_]]], list[tuple[float, bool]]]:
     tiles: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     slides: list[tuple[float, bool]] = []
-    for slide_id in catalogue.add_manifest(settings, manifest, actor="benchmark").slide_ids:
-        run = analyse.analyse_and_record(settings, slide_id, actor="benchmark")
+    for slide_id in catalogue.add_manifest(settings, manifest, actor="benchmark (command line)").slide_ids:
+        run = analyse.analyse_and_record(settings, slide_id, actor="benchmark (command line)")
         if run.status is not SlideStatus.OK or run.decision_score is None:
             continue
         table = RunFolder.of(settings, slide_id, run.run_id).read_tiles()

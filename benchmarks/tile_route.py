@@ -88,7 +88,7 @@ from core.services.catalogue import SlideRequest, add_slides
 from core.settings import Settings
 settings = Settings(home=Path(sys.argv[1]))
 request = SlideRequest(Path(sys.argv[2]), None, None, Stain.HE, None, None)
-(slide_id,) = add_slides(settings, [request], actor="benchmark").slide_ids
+(slide_id,) = add_slides(settings, [request], actor="benchmark (command line)").slide_ids
 for number in itertools.count():
     analyse_slide(settings, slide_id, run_id=f"run-{number}")
 """
@@ -195,7 +195,7 @@ def first_view(target: Target) -> None:
 def prepare(settings: Settings, slide: Path) -> tuple[str, Target]:
     """Add the slide and return its id and, but for the port, what to ask for."""
     request = SlideRequest(slide, CASE, None, Stain.HE, None, None)
-    slide_id = add_slides(settings, [request], actor="benchmark").slide_ids[0]
+    slide_id = add_slides(settings, [request], actor="benchmark (command line)").slide_ids[0]
     secret = cookie_secret(settings)
     cookie = sign_in_cookie(secret, name="Ada", role=Role.PATHOLOGIST, origin="http://127.0.0.1")
     token = sign(secret, grant(slide_id, user=f"{DEMONSTRATION_ISSUER}|ada", model=False, lifetime_s=3600))

@@ -10,6 +10,8 @@ from core.store.connection import open_log, writing
 from core.store.people import name_key
 
 ISSUER = "https://accounts.example"
+CLERK = "clerk (command line)"
+"""An actor who may add slides and manage jobs in any home, because nobody need be enrolled."""
 
 
 def enrol(settings: Settings, *names: str, roles: tuple[Role, ...] = (Role.LEAD,), active: bool = True) -> None:

@@ -15,7 +15,9 @@ from uuid import uuid4
 from core.domain import Mpp, SlideStatus, Stain
 from core.errors import MissingMppError, NotApplicableError
 from core.inference import TileModel
+from core.roles import Permission
 from core.services import catalogue
+from core.services.authority import require_now
 from core.services.flagging import refresh_flags
 from core.services.outcomes import OF_THE_SLIDE, status_of
 from core.services.run_files import THUMBNAIL_PX, RunFolder
@@ -113,7 +115,9 @@ def analyse_and_record(
 
     Raises:
         CancelledError, ModelError, StorageError, NotFoundError: as `analyse_slide`; the log is then unchanged.
+        NotAllowedError: the actor may not do this.
     """
+    require_now(settings, actor, Permission.OPERATE)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
     run = analyse_slide(settings, slide_id, run_id=run_id, model_name=model_name, progress=progress)
     with open_log(settings) as database:

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from core.errors import InputError, NotFoundError
 from core.interop.qupath import Mark, feature_collection, marks_of
+from core.roles import Permission
+from core.services.authority import require
 from core.settings import Settings
 from core.store import annotations as store
 from core.store import cases
@@ -65,6 +67,7 @@ def save_annotation(
     """
     mark = _checked(Mark(annotation_id, shape.value, geometry, label=label.strip(), note=note.strip()))
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.ANNOTATE)
         cases.get_slide(database, slide_id)
         current = {record.annotation_id: record for record in store.current_annotations(database, slide_id)}
         known = current.get(mark.id)
@@ -100,6 +103,7 @@ def remove_annotation(settings: Settings, slide_id: str, *, annotation_id: str, 
         NotFoundError: the slide never had such a mark.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.ANNOTATE)
         known = [one for one in store.annotation_revisions(database, slide_id) if one.annotation_id == annotation_id]
         if not known:
             raise NotFoundError(f"Slide {slide_id} has no annotation {annotation_id}.")
@@ -154,6 +158,7 @@ def import_geojson(settings: Settings, slide_id: str, content: str | bytes, *, a
     marks = [_checked(mark) for mark in marks_of(parsed)]
     changed = 0
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.ANNOTATE)
         cases.get_slide(database, slide_id)
         current = {record.annotation_id: record for record in store.current_annotations(database, slide_id)}
         for mark in marks:

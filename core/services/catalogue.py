@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from core.domain import Mpp, MppSource, Stain, slide_id_from_path
 from core.errors import InputError, StorageError
+from core.roles import Permission
+from core.services.authority import require, require_now
 from core.settings import Settings
 from core.store import cases, results
 from core.store.connection import Log, open_log, reading, writing
@@ -54,15 +56,18 @@ def add_slides(settings: Settings, requests: Sequence[SlideRequest], *, actor: s
     name gets an id of its own (`name~2`).
 
     Raises:
+        NotAllowedError: the actor may not do this.
         InputError: a path does not exist.
         InvalidMppError: an mpp that no scanner produces.
         StorageError: the log cannot be written.
     """
+    require_now(settings, actor, Permission.OPERATE)
     for request in requests:
         _check(request)
     ids: dict[str, bool] = {}
     warnings: list[str] = []
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.OPERATE)
         for request in requests:
             slide_id, is_new = _add(database, request, warnings, actor=actor)
             ids.setdefault(slide_id, is_new)
@@ -88,8 +93,10 @@ def add_paths(
     What is given here holds for files and folders, and for manifest rows that leave it open.
 
     Raises:
+        NotAllowedError: the actor may not do this.
         InputError: a path does not exist, a folder holds no slide, or a manifest is wrong.
     """
+    require_now(settings, actor, Permission.OPERATE)
     requests: list[SlideRequest] = []
     for path in paths:
         if path.suffix.lower() == ".csv":
@@ -105,8 +112,10 @@ def add_folder(
     """Add every slide below a folder, each as a case of its own.
 
     Raises:
+        NotAllowedError: the actor may not do this.
         InputError: the folder does not exist or holds no slide.
     """
+    require_now(settings, actor, Permission.OPERATE)
     return add_slides(settings, [SlideRequest(slide, None, mpp, stain) for slide in _slides_at(path)], actor=actor)
 
 
@@ -114,8 +123,10 @@ def add_manifest(settings: Settings, csv: Path, *, actor: str) -> AddResult:
     """Add the slides of a manifest: path, and where known case, mpp, stain, site, scanner.
 
     Raises:
+        NotAllowedError: the actor may not do this.
         InputError: the manifest or one of its rows cannot be used; the sentence names row and column.
     """
+    require_now(settings, actor, Permission.OPERATE)
     requests = _manifest_requests(csv, case_id=None, mpp=None, stain=Stain.UNKNOWN)
     return add_slides(settings, requests, actor=actor)
 
@@ -133,9 +144,11 @@ def save_upload(
     """Keep an uploaded file under the home folder and add it. The same file uploaded twice is one slide.
 
     Raises:
+        NotAllowedError: the actor may not do this.
         InputError: the name is no file name, or the file is larger than the upload limit.
         StorageError: the home folder cannot be written.
     """
+    require_now(settings, actor, Permission.OPERATE)
     plain = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
     if not plain or plain.startswith("."):
         raise InputError(f"{name!r} is not a file name that can be kept. Rename the file and upload it again.")

@@ -9,10 +9,11 @@ from pathlib import Path
 from core.domain import ReadCategory
 from core.errors import InputError, StorageError
 from core.phantom.cohort import write_cohort
-from core.services import catalogue, review, worklist
+from core.roles import COMMAND_LINE_MARK, Role
+from core.services import catalogue, people, review, worklist
 from core.settings import Settings
 
-ACTOR = "demonstration"
+ACTOR = f"demonstration{COMMAND_LINE_MARK}"
 
 StepProgress = Callable[[str, int, int], None]
 """Called with (step in words, done, in all)."""
@@ -84,6 +85,7 @@ def _record_diagnoses(settings: Settings, path: Path) -> None:
                 category = ReadCategory(row["category"])
             except ValueError as err:
                 raise InputError(f"{path}: {row['category']!r} is no category of diagnosis.") from err
+            reader = people.ensure_demonstration(settings, row["reader"], roles={Role.PATHOLOGIST}, actor=ACTOR)
             review.record_diagnosis(
                 settings,
                 row["case"],
@@ -91,5 +93,5 @@ def _record_diagnoses(settings: Settings, path: Path) -> None:
                 grade=None,
                 text=row["note"],
                 confidence=int(row["confidence"]) if row["confidence"] else None,
-                actor=row["reader"],
+                actor=reader.log_name,
             )

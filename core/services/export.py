@@ -13,6 +13,8 @@ import pandas as pd
 from core.domain import NOT_FOR_DIAGNOSIS, SlideStatus
 from core.errors import NotFoundError, StorageError
 from core.interop import wsinfer
+from core.roles import Permission
+from core.services.authority import require_now
 from core.services.run_files import RunFolder
 from core.services.worklist import CaseDetail, case_detail, worklist
 from core.settings import Settings
@@ -33,22 +35,25 @@ _CASE_COLUMNS = [
 ]
 
 
-def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = ()) -> tuple[Path, ...]:
+def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = (), actor: str) -> tuple[Path, ...]:
     """Write everything known about the cases into a folder.
 
     Args:
         settings: Names the home folder.
         out: Folder; made if it is missing. Files of an earlier export are replaced.
         case_ids: Only these cases; all if empty.
+        actor: Who takes the data out.
 
     Returns:
         The files written: worklist, slides, scores, flags, diagnoses, reviews (CSV), events (JSON lines), tile
         results in WSInfer's layout, and a NOTICE.
 
     Raises:
+        NotAllowedError: the actor may not export.
         NotFoundError: no such case.
         StorageError: the folder cannot be written.
     """
+    require_now(settings, actor, Permission.EXPORT)
     known = [row.case_id for row in worklist(settings)]
     unknown = sorted(set(case_ids) - set(known))
     if unknown:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from core.domain import SlideStatus
 from core.flags import CaseEvidence, Flag, SlideEvidence, case_flags
+from core.roles import Permission
+from core.services.authority import require
 from core.settings import Settings
 from core.store.cases import slides_of_case
 from core.store.connection import open_log, writing
@@ -20,9 +22,11 @@ def refresh_flags(settings: Settings, case_id: str, *, actor: str) -> tuple[Flag
 
     Raises:
         NotFoundError: no such case.
+        NotAllowedError: the actor may not do this.
         StorageError: the log cannot be written.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.REFRESH_FLAGS)
         reads = current_diagnoses(database, case_id)
         runs = latest_runs(database, case_id)
         slides = slides_of_case(database, case_id)

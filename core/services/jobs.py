@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from core.domain import JobState
 from core.errors import ConflictError
+from core.roles import Permission
+from core.services.authority import require
 from core.services.processes import process_alive
 from core.settings import Settings
 from core.store import cases
@@ -24,8 +26,10 @@ def enqueue(settings: Settings, slide_ids: Iterable[str], *, model: str | None =
 
     Raises:
         NotFoundError: there is no slide of that id; then none is queued.
+        NotAllowedError: the actor may not do this.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.OPERATE)
         wanted = [cases.get_slide(database, slide_id).slide_id for slide_id in slide_ids]
         return tuple(queue.enqueue(database, one, model=model or settings.model, actor=actor) for one in wanted)
 
@@ -51,9 +55,11 @@ def cancel(settings: Settings, job_id: int, *, actor: str) -> None:
 
     Raises:
         NotFoundError: there is no such job.
+        NotAllowedError: the actor may not do this.
         ConflictError: it has ended already.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.OPERATE)
         job = queue.get_job(database, job_id)
         if job.state not in LIVE:
             raise ConflictError(f"Job {job_id} has ended already ({job.state.value}), so it cannot be cancelled.")
@@ -68,9 +74,11 @@ def retry(settings: Settings, job_id: int, *, actor: str) -> int:
 
     Raises:
         NotFoundError: there is no such job.
+        NotAllowedError: the actor may not do this.
         ConflictError: it has not ended yet.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.OPERATE)
         job = queue.get_job(database, job_id)
         if job.state in LIVE:
             raise ConflictError(f"Job {job_id} is still {job.state.value}. Cancel it first, or wait for it.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from core.domain import ReadCategory, ReviewVerdict
 from core.errors import ConflictError, InputError
+from core.roles import Permission
+from core.services.authority import require
 from core.services.flagging import refresh_flags
 from core.settings import Settings
 from core.store import cases, events, reviews
@@ -31,12 +33,14 @@ def record_diagnosis(
 
     Raises:
         NotFoundError: there is no such case.
+        NotAllowedError: the actor may not do this.
         InputError: no reader is named, or the confidence is not 1 to 5.
     """
     _require_name(actor)
     if confidence is not None and confidence not in CONFIDENCE:
         raise InputError(f"The confidence is {confidence}; it must lie between 1 (guess) and 5 (certain).")
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.RECORD_READS)
         cases.get_case(database, case_id)
         revealed = reviews.has_reveal(database, case_id, actor=actor)
         recorded = reviews.insert_diagnosis(
@@ -60,10 +64,12 @@ def reveal_model(settings: Settings, case_id: str, *, actor: str) -> None:
 
     Raises:
         NotFoundError: there is no such case.
+        NotAllowedError: the actor may not do this.
         InputError: no reader is named.
     """
     _require_name(actor)
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.RECORD_READS)
         cases.get_case(database, case_id)
         if not reviews.has_reveal(database, case_id, actor=actor):
             reviews.insert_reveal(database, case_id, because="chosen by the reader", actor=actor)
@@ -77,8 +83,10 @@ def open_case(settings: Settings, case_id: str, *, actor: str) -> bool:
 
     Raises:
         NotFoundError: there is no such case.
+        NotAllowedError: the actor may not do this.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.SEE_CASES)
         cases.get_case(database, case_id)
         if reviews.has_reveal(database, case_id, actor=actor):
             return True
@@ -93,11 +101,13 @@ def record_review(settings: Settings, case_id: str, *, verdict: ReviewVerdict, n
 
     Raises:
         NotFoundError: there is no such case.
+        NotAllowedError: the actor may not do this.
         ConflictError: the result was not shown to this reader yet, or there is none.
         InputError: no reader is named.
     """
     _require_name(actor)
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.RECORD_READS)
         cases.get_case(database, case_id)
         if not reviews.has_reveal(database, case_id, actor=actor):
             raise ConflictError(
@@ -125,8 +135,10 @@ def assign(settings: Settings, case_id: str, *, assignee: str | None, actor: str
 
     Raises:
         NotFoundError: there is no such case.
+        NotAllowedError: the actor may not do this.
     """
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.ASSIGN_CASES)
         cases.assign_case(database, case_id, assignee=(assignee or "").strip() or None, actor=actor)
 
 

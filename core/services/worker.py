@@ -17,6 +17,7 @@ from typing import Protocol
 
 from core.domain import JobState, SlideStatus
 from core.errors import CancelledError, SecondReadError
+from core.roles import SYSTEM
 from core.services.outcomes import status_of
 from core.services.processes import process_alive
 from core.services.pulse import Pulse
@@ -126,7 +127,7 @@ def _settle(database: Log, job: JobRecord) -> None:
     """Re-queue the job of a dead worker, or end it if it was cancelled or begun too often."""
     log.warning("The worker of job %d (slide %s, attempt %d) is gone.", job.job_id, job.slide_id, job.attempts)
     if job.cancel_requested:
-        queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor="system")
+        queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor=SYSTEM)
     elif job.attempts < queue.MAX_ATTEMPTS:
         queue.requeue(database, job, because="Its worker died; it goes on where it stopped.", count_attempt=True)
     else:
@@ -135,7 +136,7 @@ def _settle(database: Log, job: JobRecord) -> None:
             "Retry the job to try again."
         )
         results.save_run(database, _run_without_result(job, SlideStatus.FAILED, message))
-        queue.finish(database, job, JobState.FAILED, message=message, actor="system")
+        queue.finish(database, job, JobState.FAILED, message=message, actor=SYSTEM)
 
 
 def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pulse, analyse: Analyse) -> None:
@@ -174,7 +175,7 @@ def _save(settings: Settings, job: JobRecord, run: RunResult, state: JobState, *
             log.warning("Job %d went to another worker meanwhile; this result is dropped.", job.job_id)
             return
         results.save_run(database, run)
-        queue.finish(database, job, state, message=run.message, actor="system")
+        queue.finish(database, job, state, message=run.message, actor=SYSTEM)
 
 
 def _interrupted(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pulse) -> None:
@@ -186,7 +187,7 @@ def _interrupted(settings: Settings, job: JobRecord, *, worker_id: int, pulse: P
             because = "Its worker was stopped; it goes on where it stopped."
             queue.requeue(database, job, because=because, count_attempt=False)
         else:
-            queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor="system")
+            queue.finish(database, job, JobState.CANCELLED, message="Cancelled.", actor=SYSTEM)
 
 
 def _refresh_due(settings: Settings) -> None:
@@ -197,7 +198,7 @@ def _refresh_due(settings: Settings) -> None:
         due = results.cases_to_evaluate(database)
     for case_id in due:
         try:
-            refresh_flags(settings, case_id, actor="system")
+            refresh_flags(settings, case_id, actor=SYSTEM)
         except Exception:
             # Part of the job boundary: one case must not keep the queue from going on. It stays due.
             log.exception("The flags of case %s could not be brought up to date.", case_id)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, SlideStatus
+from core.roles import Permission
+from core.services.authority import require
 from core.settings import Settings
 from core.store import cases, events, results, reviews
 from core.store.connection import open_log, reading
@@ -90,8 +92,13 @@ def worklist(settings: Settings, *, actor: str | None = None) -> list[CaseRow]:
 
     With an `actor`, the model's result on a case that nobody has read yet is left out of the row until this reader has
     had it revealed, so that the list does not tell what the case page hides. The order stays.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
     """
     with open_log(settings) as database, reading(database):
+        if actor is not None:
+            require(database, actor, Permission.SEE_CASES)
         found = overview(database)
         seen = None if actor is None else reviews.revealed_cases(database, actor=actor)
     rows = sorted((_row(settings, case) for case in found), key=_order)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from people_kit import enrol
+
 from core.domain import FlagDirection, FlagKind, MppSource, Region, SlideStatus
 from core.services import catalogue
 from core.services.catalogue import SlideRequest
@@ -13,11 +15,14 @@ from core.store import results
 from core.store.connection import open_log, writing
 from core.store.records import FlagRecord, RunResult, SlideFacts
 
+READERS = ("ann", "bob", "cleo", "Ada", "Ben", "Eve", "another tab")
+"""Who acts in these tests; each may do everything."""
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 def add_slide(settings: Settings, name: str, *, case_id: str | None = None) -> str:
     """Add a slide whose file exists but is no slide: the catalogue does not look inside."""
+    enrol(settings, *READERS)
     folder = settings.home.parent / "files"
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.svs"

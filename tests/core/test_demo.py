@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_kit import second_read_process
+from people_kit import enrol
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, Size, SlideStatus, Stain
 from core.phantom.cases import READER, DemoCase, DemoSlide
@@ -76,7 +77,7 @@ def test_every_slide_of_the_cohort_has_a_result_or_a_reason(loaded: Loaded) -> N
 def test_the_seeded_diagnoses_were_recorded_before_the_model_was_seen(loaded: Loaded) -> None:
     settings, _, _ = loaded
     reads = {one.case_id: worklist.case_detail(settings, one.case_id).diagnoses for one in CASES}
-    assert [(read.category, read.reader, read.text) for read in reads["P-2"]] == [("benign", READER, "Fat only.")]
+    assert [(read.category, read.reader, read.text) for read in reads["P-2"]] == [("benign", f"{READER} (demonstration)", "Fat only.")]
     assert [(read.category, read.confidence) for read in reads["P-1"]] == [("malignant", 4)]
     assert reads["P-3"] == ()
     assert {read.stage.value for read in (*reads["P-1"], *reads["P-2"])} == {"before_model"}
@@ -94,6 +95,7 @@ def test_the_large_tumour_scores_above_the_fat(loaded: Loaded) -> None:
 
 def test_a_second_time_does_nothing_and_keeps_what_people_did(loaded: Loaded) -> None:
     settings, manifest, _ = loaded
+    enrol(settings, "ann")
     review.record_diagnosis(
         settings, "P-3", category=ReadCategory.INDETERMINATE, grade=None, text="", confidence=None, actor="ann"
     )

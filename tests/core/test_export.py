@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from command_kit import second_read
 from conftest import tissue_image, write_pyramid
+from people_kit import CLERK, enrol
 
 from core.domain import NOT_FOR_DIAGNOSIS, ReadCategory, ReviewVerdict
 from core.errors import NotFoundError, StorageError
@@ -57,11 +58,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     for case_id, names in (("C-1", ("one.tif", "two.tif")), ("C-2", ("broken.svs",))):
         paths = [slides / name for name in names]
         assert second_read("analyse", *paths, "--case", case_id, "--home", settings.home).code in (0, 3)
+    enrol(settings, "ann")
     review.record_diagnosis(
         settings, "C-1", category=ReadCategory.BENIGN, grade=None, text="Nothing seen.", confidence=4, actor="ann"
     )
     review.record_review(settings, "C-1", verdict=ReviewVerdict.AGREE, note="Same.", actor="ann")
-    return Exported(settings, root / "out", export(settings, root / "out"))
+    return Exported(settings, root / "out", export(settings, root / "out", actor=CLERK))
 
 
 def test_every_file_is_there_and_named(exported: Exported) -> None:
@@ -159,7 +161,7 @@ def test_no_table_tells_where_a_dicom_file_that_is_no_slide_lies(
     path.parent.mkdir()
     shutil.copyfile(real_data / "slides" / "unreadable" / "small_dicom.dcm", path)
     assert second_read("analyse", path, "--home", settings.home).code == 3
-    for table in export(settings, tmp_path / "out"):
+    for table in export(settings, tmp_path / "out", actor=CLERK):
         if table.suffix == ".csv":
             assert PERSON not in table.read_text(encoding="utf-8"), table.name
 
@@ -169,14 +171,14 @@ def test_no_table_tells_where_a_dicom_file_that_is_no_slide_lies(
     TABLES,
 )
 def test_a_table_without_rows_still_has_its_columns(name: str, settings: Settings, tmp_path: Path) -> None:
-    export(settings, tmp_path / "out")
+    export(settings, tmp_path / "out", actor=CLERK)
     table = pd.read_csv(tmp_path / "out" / f"{name}.csv")
     assert len(table) == 0
     assert len(table.columns) > 3
 
 
 def test_a_single_case_and_only_that(exported: Exported, tmp_path: Path) -> None:
-    files = export(exported.settings, tmp_path / "two", case_ids=["C-2"])
+    files = export(exported.settings, tmp_path / "two", case_ids=["C-2"], actor=CLERK)
     assert not [path for path in files if path.parent.name == "model-outputs-csv"]
     assert pd.read_csv(tmp_path / "two" / "worklist.csv")["case_id"].tolist() == ["C-2"]
     for path in files:
@@ -185,7 +187,7 @@ def test_a_single_case_and_only_that(exported: Exported, tmp_path: Path) -> None
 
 def test_an_unknown_case_is_refused_before_anything_is_written(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="There is no case C-9"):
-        export(exported.settings, tmp_path / "none", case_ids=["C-1", "C-9"])
+        export(exported.settings, tmp_path / "none", case_ids=["C-1", "C-9"], actor=CLERK)
     assert not (tmp_path / "none").exists()
     said = second_read("export", tmp_path / "none", "--case", "C-9", "--home", exported.settings.home).refusal()
     assert "C-9" in said
@@ -194,11 +196,11 @@ def test_an_unknown_case_is_refused_before_anything_is_written(exported: Exporte
 def test_a_folder_that_cannot_be_written_is_a_plain_sentence(exported: Exported, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
-        export(exported.settings, tmp_path / "file" / "out")
+        export(exported.settings, tmp_path / "file" / "out", actor=CLERK)
 
 
 def test_exporting_again_changes_nothing_but_the_time_of_the_export(exported: Exported, tmp_path: Path) -> None:
-    again = export(exported.settings, tmp_path / "again")
+    again = export(exported.settings, tmp_path / "again", actor=CLERK)
     for path in again:
         if not path.name.startswith("run_metadata_"):
             first = exported.out / path.relative_to(tmp_path / "again")

@@ -245,7 +245,7 @@ def test_processes_that_queue_and_claim_together_never_double(fast: Settings) ->
     slides = [add_slide(fast, f"s{number}") for number in range(12)]
     script = (
         "import sys, time; from pathlib import Path\n"
-        "sys.path.insert(0, 'tests/core')\n"
+        "sys.path[:0] = ['tests/core', 'tests']\n"
         "from store_kit import run_of\n"
         "from core.settings import Settings\n"
         "from core.services import jobs\n"

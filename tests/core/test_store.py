@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from people_kit import CLERK
 from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import FlagKind, MppSource, ReadCategory, ReviewVerdict, SlideStatus, Stain
@@ -58,7 +59,7 @@ def test_schema_is_strict_with_foreign_keys_and_wal(settings: Settings) -> None:
     with open_log(settings) as database:
         tables = {row[1]: row[5] for row in database.conn.execute("PRAGMA table_list") if row[2] == "table"}
         ours = {name: strict for name, strict in tables.items() if not name.startswith(("sqlite_", "_sqlite"))}
-        assert set(LOG_TABLES) | {"cases", "slides", "jobs", "workers"} == set(ours)
+        assert set(LOG_TABLES) | {"cases", "slides", "jobs", "workers", "people", "sessions"} == set(ours)
         assert all(ours.values())
         assert database.journal_mode == "wal"
         assert database.conn.execute("PRAGMA foreign_keys").fetchone() == (1,)
@@ -137,10 +138,10 @@ def test_run_of_an_unknown_slide_is_refused(settings: Settings) -> None:
 def test_adding_the_same_path_twice_is_one_slide(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "a.b.svs"
     path.touch()
-    first = catalogue.add_slides(settings, [SlideRequest(path)] * 2, actor="ann")
+    first = catalogue.add_slides(settings, [SlideRequest(path)] * 2, actor=CLERK)
     assert (first.added, first.existing, first.slide_ids) == (("a.b",), (), ("a.b",))
     (tmp_path / "x").mkdir()
-    again = catalogue.add_slides(settings, [SlideRequest(tmp_path / "x" / ".." / "a.b.svs", mpp=0.25)], actor="bob")
+    again = catalogue.add_slides(settings, [SlideRequest(tmp_path / "x" / ".." / "a.b.svs", mpp=0.25)], actor=CLERK)
     assert (again.added, again.existing) == ((), ("a.b",))
     assert catalogue.get_slide(settings, "a.b").mpp_override == 0.25
     changes = [event for action, event in history(settings, "a.b") if action == "slide.changed"]
@@ -153,10 +154,10 @@ def test_adding_the_same_path_twice_is_one_slide(settings: Settings, tmp_path: P
 def test_a_request_that_leaves_things_open_changes_nothing(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "a.svs"
     path.touch()
-    catalogue.add_slides(settings, [SlideRequest(path, "C1", 0.5, Stain.HE, "north", "scanner")], actor="ann")
+    catalogue.add_slides(settings, [SlideRequest(path, "C1", 0.5, Stain.HE, "north", "scanner")], actor=CLERK)
     before = catalogue.get_slide(settings, "a")
     rows = verify(settings).rows
-    result = catalogue.add_slides(settings, [SlideRequest(path, "C2")], actor="ann")
+    result = catalogue.add_slides(settings, [SlideRequest(path, "C2")], actor=CLERK)
     assert catalogue.get_slide(settings, "a") == before
     assert verify(settings).rows == rows
     assert result.warnings == ("a is known already and stays in case C1, not C2.",)
@@ -168,7 +169,7 @@ def test_another_file_of_the_same_name_gets_its_own_id(settings: Settings, tmp_p
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    result = catalogue.add_slides(settings, [SlideRequest(path) for path in paths], actor="ann")
+    result = catalogue.add_slides(settings, [SlideRequest(path) for path in paths], actor=CLERK)
     assert result.added == ("a", "a~2", "A~3")  # ids share folders: they differ in more than upper and lower case
     assert {slide.path for slide in catalogue.list_slides(settings)} == {str(path) for path in paths}
     assert len(result.warnings) == 2
@@ -178,18 +179,18 @@ def test_wrong_requests_add_nothing(settings: Settings, tmp_path: Path) -> None:
     good = tmp_path / "a.svs"
     good.touch()
     with pytest.raises(InputError, match=r"missing\.svs does not exist"):
-        catalogue.add_slides(settings, [SlideRequest(good), SlideRequest(tmp_path / "missing.svs")], actor="ann")
+        catalogue.add_slides(settings, [SlideRequest(good), SlideRequest(tmp_path / "missing.svs")], actor=CLERK)
     with pytest.raises(InvalidMppError):
-        catalogue.add_slides(settings, [SlideRequest(good, mpp=-1.0)], actor="ann")
+        catalogue.add_slides(settings, [SlideRequest(good, mpp=-1.0)], actor=CLERK)
     assert catalogue.list_slides(settings) == ()
     with pytest.raises(NotFoundError, match="no slide 'a'"):
         catalogue.get_slide(settings, "a")
 
 
 def test_uploads_are_kept_once_and_never_leave_their_folder(settings: Settings) -> None:
-    first = catalogue.save_upload(settings, "../../etc/a.svs", io.BytesIO(b"one"), actor="ann")
-    again = catalogue.save_upload(settings, "a.svs", io.BytesIO(b"one"), actor="ann")
-    other = catalogue.save_upload(settings, "C:\\slides\\a.svs", io.BytesIO(b"two"), actor="ann")
+    first = catalogue.save_upload(settings, "../../etc/a.svs", io.BytesIO(b"one"), actor=CLERK)
+    again = catalogue.save_upload(settings, "a.svs", io.BytesIO(b"one"), actor=CLERK)
+    other = catalogue.save_upload(settings, "C:\\slides\\a.svs", io.BytesIO(b"two"), actor=CLERK)
     assert (first.added, again.existing, other.added) == (("a",), ("a",), ("a~2",))
     for slide_id, content in (("a", b"one"), ("a~2", b"two")):
         path = Path(catalogue.get_slide(settings, slide_id).path)
@@ -201,13 +202,13 @@ def test_uploads_are_kept_once_and_never_leave_their_folder(settings: Settings) 
 @pytest.mark.parametrize("name", ["", "/", ".hidden", "  "])
 def test_upload_without_a_name_is_refused(settings: Settings, name: str) -> None:
     with pytest.raises(InputError, match="not a file name"):
-        catalogue.save_upload(settings, name, io.BytesIO(b""), actor="ann")
+        catalogue.save_upload(settings, name, io.BytesIO(b""), actor=CLERK)
 
 
 def test_upload_above_the_limit_is_refused_and_removed(settings: Settings) -> None:
     small = replace(settings, upload_limit_mib=1)
     with pytest.raises(InputError, match="larger than 1 MiB"):
-        catalogue.save_upload(small, "a.svs", io.BytesIO(bytes(1024 * 1024 + 1)), actor="ann")
+        catalogue.save_upload(small, "a.svs", io.BytesIO(bytes(1024 * 1024 + 1)), actor=CLERK)
     assert [path for path in settings.uploads_dir.rglob("*") if path.is_file()] == []
 
 

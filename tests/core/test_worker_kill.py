@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
 WORKER = """
 import sys, time; from pathlib import Path
-sys.path.insert(0, "tests/core")
+sys.path[:0] = ["tests/core", "tests"]
 from store_kit import run_of
 from core.errors import CancelledError
 from core.services.worker import run_worker

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from people_kit import CLERK, enrol
 from streamlit.testing.v1 import AppTest
 
 from core.domain import MppSource, ReadCategory, Region, SlideStatus, Stain
@@ -40,6 +41,7 @@ def empty_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def home(empty_home: Settings, tmp_path: Path) -> Settings:
     """Five cases: missed, agreed, unread, unreadable, waiting for its analysis."""
     settings = empty_home
+    enrol(settings, "Another Reader", "another tab")
     files = tmp_path / "scans"
     files.mkdir()
     plan = {"missed": "MISSED", "agreed": "AGREED", "agreed-2": "AGREED", "unread": "UNREAD", "broken": "BROKEN"}
@@ -51,16 +53,16 @@ def home(empty_home: Settings, tmp_path: Path) -> Settings:
             SlideRequest(files / f"{name}.svs", plan.get(name), None, Stain.HE, "Breast", None)
             for name in (*plan, "waiting")
         ],
-        actor="setup",
+        actor=CLERK,
     )
     finish(settings, "missed", score=0.97)
     finish(settings, "agreed", score=0.91)
     finish(settings, "agreed-2", score=0.20)
     finish(settings, "unread", score=0.88)
     finish(settings, "broken", score=None)
-    enqueue(settings, ["waiting"], actor="setup")
+    enqueue(settings, ["waiting"], actor=CLERK)
     for case in ("MISSED", "AGREED", "UNREAD", "BROKEN"):
-        refresh_flags(settings, case, actor="setup")
+        refresh_flags(settings, case, actor=CLERK)
     for case, category in (("MISSED", ReadCategory.BENIGN), ("AGREED", ReadCategory.MALIGNANT)):
         record_diagnosis(settings, case, category=category, grade=None, text="", confidence=4, actor="Another Reader")
     return settings

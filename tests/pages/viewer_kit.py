@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 from numpy.typing import NDArray
+from people_kit import CLERK
 
 from core.domain import FlagDirection, FlagKind, MppSource, SlideStatus, Stain
 from core.services.catalogue import SlideRequest, add_slides
@@ -67,7 +68,7 @@ def make_home(settings: Settings, folder: Path) -> dict[str, Path]:
     write_slide(paths[UNSCALED], slide_image(1200, 900), mpp=None, levels=2)
     stains = {FIRST: Stain.HE, SECOND: Stain.IHC, UNSCALED: Stain.UNKNOWN}
     requests = [SlideRequest(path, CASE, None, stains[name], None, None) for name, path in paths.items()]
-    add_slides(settings, requests, actor="setup")
+    add_slides(settings, requests, actor=CLERK)
     _finish(settings, FIRST, WIDTH, HEIGHT, mpp=MPP)
     _finish(settings, SECOND, WIDTH // 2, HEIGHT // 2, mpp=2 * MPP)
     return paths

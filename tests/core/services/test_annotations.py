@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from people_kit import CLERK, enrol
 
 from core.domain import Stain
 from core.errors import InputError, NotFoundError
@@ -30,9 +31,10 @@ BOX = {"type": "Polygon", "coordinates": [RING]}
 
 @pytest.fixture
 def slide(settings: Settings, tmp_path: Path) -> str:
+    enrol(settings, "Ada", "Ben", "Eve")
     path = tmp_path / "one.tif"
     path.write_bytes(b"never opened here")
-    return add_slides(settings, [SlideRequest(path, None, None, Stain.HE, None, None)], actor="setup").slide_ids[0]
+    return add_slides(settings, [SlideRequest(path, None, None, Stain.HE, None, None)], actor=CLERK).slide_ids[0]
 
 
 def save(settings: Settings, slide: str, *, label: str = "Tumour", note: str = "", actor: str = "Ada") -> None:
