@@ -78,6 +78,9 @@ stain_option: Decorator = click.option(
     show_default=True,
     help="How the slides are stained. It is never guessed.",
 )
+tissue_option: Decorator = click.option(
+    "--tissue", help='Organ the tissue comes from, e.g. "breast", for slides that are all of one. It is never guessed.'
+)
 model_option: Decorator = click.option("--model", help="Name of the model card. [default: idc]")
 device_option: Decorator = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network runs. [default: auto]"

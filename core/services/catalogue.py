@@ -35,6 +35,8 @@ class SlideRequest:
     stain: Stain = Stain.UNKNOWN
     site: str | None = None
     scanner: str | None = None
+    tissue: str | None = None
+    """Organ or site of the tissue, e.g. "breast"; None = not stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def add_paths(
     case_id: str | None = None,
     mpp: float | None = None,
     stain: Stain = Stain.UNKNOWN,
+    tissue: str | None = None,
     actor: str,
 ) -> AddResult:
     """Add slide files, folders of slides and manifests (CSV) in one go.
@@ -100,9 +103,9 @@ def add_paths(
     requests: list[SlideRequest] = []
     for path in paths:
         if path.suffix.lower() == ".csv":
-            requests += _manifest_requests(path, case_id=case_id, mpp=mpp, stain=stain)
+            requests += _manifest_requests(path, case_id=case_id, mpp=mpp, stain=stain, tissue=tissue)
         else:
-            requests += [SlideRequest(slide, case_id, mpp, stain) for slide in _slides_at(path)]
+            requests += [SlideRequest(slide, case_id, mpp, stain, tissue=tissue) for slide in _slides_at(path)]
     return add_slides(settings, requests, actor=actor)
 
 
@@ -120,14 +123,14 @@ def add_folder(
 
 
 def add_manifest(settings: Settings, csv: Path, *, actor: str) -> AddResult:
-    """Add the slides of a manifest: path, and where known case, mpp, stain, site, scanner.
+    """Add the slides of a manifest: path, and where known case, mpp, stain, tissue, site, scanner.
 
     Raises:
         NotAllowedError: the actor may not do this.
         InputError: the manifest or one of its rows cannot be used; the sentence names row and column.
     """
     require_now(settings, actor, Permission.OPERATE)
-    requests = _manifest_requests(csv, case_id=None, mpp=None, stain=Stain.UNKNOWN)
+    requests = _manifest_requests(csv, case_id=None, mpp=None, stain=Stain.UNKNOWN, tissue=None)
     return add_slides(settings, requests, actor=actor)
 
 
@@ -139,6 +142,7 @@ def save_upload(
     case_id: str | None = None,
     mpp: float | None = None,
     stain: Stain = Stain.UNKNOWN,
+    tissue: str | None = None,
     actor: str,
 ) -> AddResult:
     """Keep an uploaded file under the home folder and add it. The same file uploaded twice is one slide.
@@ -152,7 +156,7 @@ def save_upload(
     plain = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
     if not plain or plain.startswith("."):
         raise InputError(f"{name!r} is not a file name that can be kept. Rename the file and upload it again.")
-    request = SlideRequest(_store_upload(settings, plain, data), case_id, mpp, stain)
+    request = SlideRequest(_store_upload(settings, plain, data), case_id, mpp, stain, tissue=tissue)
     return add_slides(settings, [request], actor=actor)
 
 
@@ -214,6 +218,7 @@ def _add(database: Log, request: SlideRequest, warnings: list[str], *, actor: st
         added_at=utc_now(),
         site=request.site,
         scanner=request.scanner,
+        tissue=_stated(request.tissue),
         mpp_override=request.mpp,
     )
     cases.insert_slide(database, slide, actor=actor)
@@ -227,6 +232,7 @@ def _take_over(database: Log, known: SlideRecord, request: SlideRequest, warning
         "stain": (known.stain.value, None if request.stain is Stain.UNKNOWN else request.stain.value),
         "site": (known.site, request.site),
         "scanner": (known.scanner, request.scanner),
+        "tissue": (known.tissue, _stated(request.tissue)),
     }
     changes = {column: new for column, (old, new) in stated.items() if new is not None and new != old}
     if changes:
@@ -235,6 +241,12 @@ def _take_over(database: Log, known: SlideRecord, request: SlideRequest, warning
         warnings.append(
             f"{known.slide_id} is known already and stays in case {known.case_id}, not {request.case_id.strip()}."
         )
+
+
+def _stated(tissue: str | None) -> str | None:
+    """Return a tissue as it is kept: in lower case, None where nothing is stated."""
+    words = " ".join((tissue or "").split()).lower()
+    return None if words in ("", "unknown") else words
 
 
 def _free_id(database: Log, stem: str) -> str:
@@ -256,7 +268,9 @@ def _slides_at(path: Path) -> list[Path]:
     return found
 
 
-def _manifest_requests(csv: Path, *, case_id: str | None, mpp: float | None, stain: Stain) -> list[SlideRequest]:
+def _manifest_requests(
+    csv: Path, *, case_id: str | None, mpp: float | None, stain: Stain, tissue: str | None
+) -> list[SlideRequest]:
     from core.slides.manifest import read_manifest
 
     return [
@@ -267,6 +281,7 @@ def _manifest_requests(csv: Path, *, case_id: str | None, mpp: float | None, sta
             stain=stain if row.stain is Stain.UNKNOWN else row.stain,
             site=row.site,
             scanner=row.scanner,
+            tissue=row.tissue or tissue,
         )
         for row in read_manifest(csv)
     ]

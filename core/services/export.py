@@ -23,7 +23,7 @@ from core.store.events import events_of
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, ReviewRecord, RunResult
 
 _SLIDE_COLUMNS = (
-    *("slide_id", "case_id", "stain", "site", "scanner", "vendor", "width", "height", "levels"),
+    *("slide_id", "case_id", "stain", "tissue", "site", "scanner", "vendor", "width", "height", "levels"),
     *("mpp_x", "mpp_y", "mpp_source", "sha256", "tissue_mm2", "status", "message", "run_id"),
 )
 """Of the slide records; not the path, since folders are named after people more often than one thinks."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.domain import Mpp, MppSource, Stain
 from core.errors import InputError, InvalidMppError
 
-COLUMNS = ("path", "case", "mpp", "stain", "site", "scanner")
+COLUMNS = ("path", "case", "mpp", "stain", "tissue", "site", "scanner")
 """Columns a manifest may have; only `path` is required."""
 
 _STAINS = {"he": Stain.HE, "h&e": Stain.HE, "ihc": Stain.IHC, "unknown": Stain.UNKNOWN, "": Stain.UNKNOWN}
@@ -26,6 +26,8 @@ class ManifestRow:
     mpp: float | None = None
     """um/px at level 0."""
     stain: Stain = Stain.UNKNOWN
+    tissue: str | None = None
+    """Organ or site of the tissue, e.g. "breast"."""
     site: str | None = None
     scanner: str | None = None
 
@@ -102,6 +104,7 @@ def _row(cells: Mapping[str, str], *, folder: Path, where: str) -> ManifestRow:
         case=cells.get("case") or None,
         mpp=_mpp(cells.get("mpp", ""), where=where),
         stain=stain,
+        tissue=cells.get("tissue") or None,
         site=cells.get("site") or None,
         scanner=cells.get("scanner") or None,
     )

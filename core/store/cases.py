@@ -38,6 +38,7 @@ def insert_slide(database: Database, slide: SlideRecord, *, actor: str) -> None:
         "case_id": slide.case_id,
         "path": slide.path,
         "stain": slide.stain.value,
+        "tissue": slide.tissue,
         "site": slide.site,
         "scanner": slide.scanner,
         "mpp_override": slide.mpp_override,
@@ -48,7 +49,7 @@ def insert_slide(database: Database, slide: SlideRecord, *, actor: str) -> None:
 
 
 def change_slide(database: Database, slide_id: str, changes: Mapping[str, str | float | None], *, actor: str) -> None:
-    """Change what the user states about a slide (stain, site, scanner, mpp_override); old and new go into the event."""
+    """Change what the user states about a slide (stain, tissue, site, scanner, mpp); old and new go into the event."""
     columns = ", ".join(changes)
     row = database.conn.execute(f"SELECT {columns} FROM slides WHERE slide_id = ?", (slide_id,)).fetchone()  # noqa: S608
     old = dict(zip(changes, row, strict=True))

@@ -52,7 +52,7 @@ def show_manifest_form(settings: Settings, *, user: User) -> None:
     with st.form("manifest"):
         path = st.text_input("Manifest CSV on this machine", key="manifest_path", placeholder="/data/manifest.csv")
         st.caption(
-            "Columns: `path` is required; `case`, `mpp`, `stain`, `site` and `scanner` may follow. "
+            "Columns: `path` is required; `case`, `mpp`, `stain`, `tissue`, `site` and `scanner` may follow. "
             "Paths are relative to the manifest."
         )
         submitted = st.form_submit_button("Add slides", type="primary", icon=":material/add:", key="manifest_add")
