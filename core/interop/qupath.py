@@ -71,6 +71,18 @@ def marks_of(content: object) -> tuple[Mark, ...]:
     return tuple(_mark(feature) for feature in _features(content) if _properties(feature).get("objectType") in _MARKS)
 
 
+def classified_marks(content: object) -> tuple[tuple[str, Mark], ...]:
+    """Read marks as `marks_of` does, each behind the name of its class; a mark without a class goes by its own name.
+
+    Raises:
+        InputError: as `marks_of`.
+    """
+    marked = [feature for feature in _features(content) if _properties(feature).get("objectType") in _MARKS]
+    return tuple(
+        (_class_of(_properties(feature)) or _label_of(_properties(feature)), _mark(feature)) for feature in marked
+    )
+
+
 _MARKS = ("annotation", None)
 
 
@@ -125,9 +137,12 @@ def _id_of(feature: Mapping[str, Any]) -> str:
 
 
 def _label_of(properties: Mapping[str, Any]) -> str:
-    """Return the name, else the name of the classification, which older files hold as text or list."""
-    if properties.get("name"):
-        return str(properties["name"])
+    """Return the name, else the name of the classification."""
+    return str(properties["name"]) if properties.get("name") else _class_of(properties)
+
+
+def _class_of(properties: Mapping[str, Any]) -> str:
+    """Return the name of the classification, which older files hold as text or list."""
     found: object = properties.get("classification")
     if isinstance(found, Mapping):
         names = cast("Mapping[str, Any]", found).get("names")
