@@ -85,21 +85,32 @@ def make_folds(
     Raises:
         InputError: fewer than 2 folds, or too few groups.
     """
+    return tuple(
+        _with_inner_validation(
+            {group: share for group, share in positive_share.items() if group not in test}, set(test), validation, seed
+        )
+        for test in deal(positive_share, folds=folds, seed=seed)
+    )
+
+
+def deal(positive_share: Mapping[str, float], *, folds: int, seed: int) -> tuple[tuple[str, ...], ...]:
+    """Deal groups out to folds of nearly equal size that resemble each other in their share of the target class.
+
+    Raises:
+        InputError: fewer than 2 folds, or fewer than 3 groups for each.
+    """
     if folds < 2:
         raise InputError(f"Cross-validation needs at least 2 folds, got {folds}.")
     ordered = sorted(positive_share, key=lambda group: (positive_share[group], group))
     if len(ordered) < 3 * folds:
         raise InputError(f"{len(ordered)} patients are too few for {folds} folds with a validation part each.")
     random = np.random.default_rng(seed)
-    measured: list[set[str]] = [set() for _ in range(folds)]
-    for start in range(0, len(ordered), folds):  # neighbours in the share of positives go to different folds
+    dealt: list[list[str]] = [[] for _ in range(folds)]
+    for start in range(0, len(ordered), folds):  # neighbours in the share of the target go to different folds
         neighbours = ordered[start : start + folds]
         for group, fold in zip(neighbours, random.permutation(folds), strict=False):
-            measured[int(fold)].add(group)
-    return tuple(
-        _with_inner_validation({g: positive_share[g] for g in ordered if g not in test}, test, validation, seed)
-        for test in measured
-    )
+            dealt[int(fold)].append(group)
+    return tuple(tuple(sorted(fold)) for fold in dealt)
 
 
 def _with_inner_validation(rest: Mapping[str, float], test: set[str], validation: float, seed: int) -> Split:
