@@ -31,7 +31,7 @@ class Checkpoint:
     probabilities: NDArray[np.float32]
     """(done, C)"""
     qc: NDArray[np.float32]
-    """(done, K)"""
+    """(done, K + 1): quality and, as the last column, saliency."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from core.domain import Mpp, Size, SlideStatus
 from core.heatmap import colourise, value_image
 from core.inference import TileModel, TilePredictions, predict_tiles
 from core.qc import QC_COLUMNS, QC_VERSION, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
+from core.saliency import SALIENCY_VERSION, haematoxylin_density
 from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
 from core.settings import Settings
 from core.slides import SlideReader
@@ -42,6 +43,8 @@ class Measured:
     predictions: TilePredictions
     qc: NDArray[np.float32]
     """(N, K), columns as in `QC_COLUMNS`."""
+    saliency: NDArray[np.float32]
+    """(N,) haematoxylin density of every tile: its weight in the saliency-weighted mean."""
     seconds: float
     """Time spent on reading, predicting and measuring."""
 
@@ -95,15 +98,18 @@ def _measure(
     cancelled: Callable[[], bool] | None,
 ) -> Measured:
     started = time.monotonic()
-    qc = np.full((len(grid), len(QC_COLUMNS)), np.nan, np.float32)
+    # Quality and, as the last column, saliency: they are kept together for a run that is killed.
+    measures = np.full((len(grid), len(QC_COLUMNS) + 1), np.nan, np.float32)
+    qc = measures[:, :-1]
     earlier = folder.read_checkpoint(key=key)
     start = 0 if earlier is None else len(earlier.probabilities)
     if earlier is not None:
-        qc[:start] = earlier.qc
+        measures[:start] = earlier.qc
     um_per_px = grid.spec.size_um / grid.size_px
 
     def measure_quality(tiles: NDArray[np.uint8], rows: slice) -> None:
         qc[rows] = tile_qc(tiles, um_per_px=um_per_px, glass=mask.glass)
+        measures[rows, -1] = haematoxylin_density(tiles, um_per_px=um_per_px, glass=mask.glass)
 
     predictions = predict_tiles(
         reader,
@@ -116,29 +122,29 @@ def _measure(
         tile_sink=measure_quality,
         start=start,
         previous=None if earlier is None else earlier.probabilities,
-        checkpoint=_throttled_checkpoint(folder, key, qc),
+        checkpoint=_throttled_checkpoint(folder, key, measures),
     )
     qc[:, QC_COLUMNS.index("focus")] = focus_probe(reader, grid, mask)
-    return Measured(predictions, qc, time.monotonic() - started)
+    return Measured(predictions, qc, measures[:, -1], time.monotonic() - started)
 
 
 def _checkpoint_key(run: RunResult, grid: TileGrid) -> str:
     """Hash of everything that the tile values depend on, so that no value lands on another run's tile."""
     sizes = (grid.size_level0.width, grid.size_level0.height, grid.size_px)
     slide = run.facts.sha256 if run.facts else None
-    parts = (slide, run.weights_sha256, run.code_version, QC_VERSION, sizes)
+    parts = (slide, run.weights_sha256, run.code_version, QC_VERSION, SALIENCY_VERSION, sizes)
     return hashlib.sha256(repr(parts).encode() + grid.xy_level0.tobytes()).hexdigest()
 
 
 def _throttled_checkpoint(
-    folder: RunFolder, key: str, qc: NDArray[np.float32]
+    folder: RunFolder, key: str, measures: NDArray[np.float32]
 ) -> Callable[[int, NDArray[np.float32]], None]:
     last = time.monotonic()
 
     def keep(done: int, probabilities: NDArray[np.float32]) -> None:
         nonlocal last
         if time.monotonic() - last >= CHECKPOINT_EVERY_S:
-            folder.write_checkpoint(Checkpoint(key, probabilities, qc[:done]))
+            folder.write_checkpoint(Checkpoint(key, probabilities, measures[:done]))
             last = time.monotonic()
 
     return keep
@@ -147,7 +153,7 @@ def _throttled_checkpoint(
 def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport) -> RunResult:
     """Aggregate, decide, and say how much of the deciding tissue is artefact."""
     probabilities = measured.predictions.probabilities
-    found = aggregate(probabilities)
+    found = aggregate(probabilities, saliency=measured.saliency)
     scores = {
         rule.value: {name: float(value) for name, value in zip(card.classes, values, strict=True)}
         for rule, values in found.items()
@@ -209,6 +215,7 @@ def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slid
             **{f"prob_{name}": probabilities[:, i] for i, name in enumerate(card.classes)},
             **{f"qc_{name}": measured.qc[:, i] for i, name in enumerate(QC_COLUMNS)},
             "qc_artefact": artefact,
+            "saliency": measured.saliency,
         }
     )
     folder.write_tiles(tiles)
