@@ -190,13 +190,22 @@ class ReviewVerdict(StrEnum):
 
 
 class CaseStatus(StrEnum):
-    """Where a case stands in its review."""
+    """Where a case stands. `core.states` holds the moves between them."""
 
     UNREAD = "unread"
     READ = "first_read_locked"
+    COMPARED = "compared"
+    """Nothing speaks against the read on the slides that have a result; others still wait for theirs."""
     FLAGGED = "flagged"
     CONCORDANT = "concordant"
     REVIEWED = "reviewed"
+    """A reader has answered the model, which settles what was flagged."""
+    SECOND_OPINION_REQUESTED = "second_opinion_requested"
+    OPINION_RECEIVED = "opinion_received"
+    AGREED = "agreed"
+    ADJUDICATION = "adjudication"
+    RESOLVED = "resolved"
+    SIGNED = "signed"
 
 
 def slide_id_from_path(path: Path) -> str:

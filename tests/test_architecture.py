@@ -26,6 +26,8 @@ ONLY_IN = {
 STAGES = (
     "core.errors",
     "core.domain",
+    "core.states",
+    "core.vocabulary",
     "core.roles",
     "core.settings",
     "core.slides",
@@ -90,7 +92,7 @@ def test_core_never_imports_pages_and_stages_never_import_upwards(path):
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if relative(p).startswith("core/store/")], ids=relative)
 def test_the_store_knows_only_the_domain(path):
-    allowed = ("core.store", "core.domain", "core.roles", "core.errors", "core.settings")
+    allowed = ("core.store", "core.domain", "core.vocabulary", "core.roles", "core.errors", "core.settings")
     for name in imports_of(path):
         if within(name, "core") and name != "core":
             assert any(within(name, other) for other in allowed), f"{module_of(path)} imports {name}"
@@ -108,7 +110,7 @@ def test_models_meet_core_only_through_vocabulary(path):
 def test_pages_reach_the_domain_only_through_services(path):
     allowed = (
         *("core.services", "core.server", "core.domain", "core.roles", "core.errors", "core.settings"),
-        "core.store.records",
+        *("core.states", "core.vocabulary", "core.store.records"),
     )
     allowed_models = ("models.cards",)
     for name in imports_of(path):

@@ -10,7 +10,7 @@ from core.services.flagging import refresh_flags
 from core.settings import Settings
 from core.store import cases, events, reviews
 from core.store.connection import Log, open_log, reading, writing
-from core.store.records import DiagnosisRecord, EventRecord, ReadStage
+from core.store.records import DiagnosisRecord, EventRecord, NewRead, ReadStage
 
 CONFIDENCE = range(1, 6)
 """1 (guess) to 5 (certain)."""
@@ -43,16 +43,14 @@ def record_diagnosis(
         require(database, actor, Permission.RECORD_READS)
         cases.get_case(database, case_id)
         revealed = reviews.has_reveal(database, case_id, actor=actor)
-        recorded = reviews.insert_diagnosis(
-            database,
-            case_id,
+        new = NewRead(
             category=category,
             grade=grade,
             text=text.strip(),
             confidence=confidence,
             stage=ReadStage.AFTER_MODEL if revealed else ReadStage.BEFORE_MODEL,
-            actor=actor,
         )
+        recorded = reviews.insert_read(database, case_id, new, actor=actor)
         if not revealed:
             reviews.insert_reveal(database, case_id, because="diagnosis recorded", actor=actor)
     refresh_flags(settings, case_id, actor=actor)

@@ -13,7 +13,7 @@ from typing import Any, cast
 from sqlite_utils import Database
 
 from core.domain import JobState
-from core.errors import NotFoundError
+from core.errors import ConflictError, NotFoundError
 from core.store.connection import rows_of
 from core.store.events import Action, append_event, slide_entity
 from core.store.records import JobRecord, Json
@@ -25,7 +25,11 @@ MAX_ATTEMPTS = 3
 _JOBS = """
     SELECT jobs.job_id, jobs.slide_id, slides.case_id, jobs.model, jobs.state, jobs.stage, jobs.done, jobs.total,
            jobs.attempts, jobs.message, jobs.created_at, jobs.started_at, jobs.finished_at, jobs.heartbeat_at,
-           workers.pid AS worker_pid, jobs.cancel_requested
+           workers.pid AS worker_pid, jobs.cancel_requested, jobs.override_reason,
+           CASE WHEN jobs.override_reason IS NOT NULL THEN (
+               SELECT events.actor FROM events WHERE events.entity = 'slide:' || jobs.slide_id
+               AND events.action = 'override.given' AND json_extract(events.payload, '$.job_id') = jobs.job_id
+           ) END AS override_by
     FROM jobs JOIN slides USING (slide_id) LEFT JOIN workers USING (worker_id)
 """
 
@@ -36,18 +40,37 @@ _FINISHED_ACTION = {
 }
 
 
-def enqueue(database: Database, slide_id: str, *, model: str, actor: str) -> int:
-    """Queue a slide and return its job; a slide that has a live job keeps that one."""
+def enqueue(
+    database: Database, slide_id: str, *, model: str, actor: str, override_reason: str | None = None
+) -> int:
+    """Queue a slide and return its job; a slide that has a live job keeps that one.
+
+    Args:
+        database: Log with an open write transaction.
+        slide_id: Which slide.
+        model: Name of the model's card.
+        actor: Who asks.
+        override_reason: Why the model is to be run although the slide is not one it is made for; the event of its own
+            that tells of it names the actor.
+
+    Raises:
+        ConflictError: a reason is given, and the slide has a live job that does not have it.
+    """
     added = database.conn.execute(
-        """INSERT INTO jobs (slide_id, model, state, created_at) VALUES (?, ?, 'queued', ?)
+        """INSERT INTO jobs (slide_id, model, state, created_at, override_reason) VALUES (?, ?, 'queued', ?, ?)
            ON CONFLICT (slide_id) WHERE state IN ('queued', 'running') DO NOTHING""",
-        (slide_id, model, time_text(utc_now())),
+        (slide_id, model, time_text(utc_now()), override_reason),
     )
     job_id = database.conn.execute(
         "SELECT job_id FROM jobs WHERE slide_id = ? AND state IN ('queued', 'running')", (slide_id,)
     ).fetchone()[0]
     if added.rowcount:
         _tell(database, Action.JOB_QUEUED, slide_id, actor=actor, payload={"job_id": job_id, "model": model})
+    if override_reason is not None:
+        if not added.rowcount:
+            raise ConflictError(f"{slide_id} is in the queue already. Cancel job {job_id} first, or wait for it.")
+        payload = {"job_id": job_id, "model": model, "reason": override_reason}
+        _tell(database, Action.OVERRIDE_GIVEN, slide_id, actor=actor, payload=payload)
     return int(job_id)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-SCHEMA_VERSION = 4
+from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
+
+SCHEMA_VERSION = 5
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
-LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations")
+LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations", *CONSULT_TABLES)
 """Tables whose rows are never changed or deleted."""
 
 migrations = Migrations("second_read")
@@ -48,6 +50,14 @@ def fourth(database: Database) -> None:
     """Create people and their sessions: what is so now. How it came to be so is told by events."""
     for statement in _PEOPLE:
         database.conn.execute(statement)
+
+
+@migrations(name="0005_consult")
+def fifth(database: Database) -> None:
+    """Let a read say how it was made, and create second opinions, resolutions, signatures and the states of a case."""
+    for statement in CONSULT_STATEMENTS:
+        database.conn.execute(statement)
+    _keep_append_only(database, CONSULT_TABLES)
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:

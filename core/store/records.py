@@ -22,6 +22,7 @@ from core.domain import (
     Stain,
 )
 from core.roles import Permission, Role, permissions_of
+from core.vocabulary import ReadRole
 
 Json = Mapping[str, object]
 """A JSON object."""
@@ -93,6 +94,12 @@ POSITIVE_TITLE = "positive_title"
 
 CLASSES_PRESENT = "classes_present"
 """Key of `RunResult.settings`: classes present under the threshold rule; a slide may have several."""
+
+OVERRIDE = "override"
+"""Key of `RunResult.settings`: reason, actor and what did not fit, where a model was run on a slide not made for it."""
+
+NOT_CHECKED = "not_checked"
+"""Key of `RunResult.settings`: sentences about what could not be checked, since nobody stated it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,18 +179,45 @@ class CaseRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosisRecord:
+class NewRead:
+    """What a reader saw in a case, before it is in the log."""
+
+    category: ReadCategory
+    """What it says about malignancy."""
+    grade: str | None = None
+    text: str = ""
+    confidence: int | None = None
+    """1 (guess) to 5 (certain)."""
+    stage: ReadStage
+    role: ReadRole = ReadRole.PRIMARY
+    scheme: str | None = None
+    """Name of the reading scheme; None = the three plain categories."""
+    scheme_version: str | None = None
+    code: str | None = None
+    """The answer in the scheme, e.g. "2" or "indeterminate"."""
+    ordinal: int | None = None
+    """Place of the answer in the scheme's order, from 0; None for indeterminate and without a scheme."""
+    blinded_to_model: bool | None = None
+    """Whether the reader had not seen the model's result; None = not known."""
+    blinded_to_first: bool | None = None
+    """Whether the reader had seen nobody else's read of the case; None = not known."""
+    opened_at: datetime | None = None
+    submitted_at: datetime | None = None
+    """When an imported read was made; None = when it was recorded here."""
+    seconds_on_case: float | None = None
+    source: str | None = None
+    """Where an imported read came from; None = recorded here."""
+    import_key: str | None = None
+    """Tells imported reads apart, so that none comes in twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisRecord(NewRead):
     """One read of one case by one reader. Never changed: a correction supersedes it."""
 
     diagnosis_id: int
     case_id: str
     reader: str
-    category: ReadCategory
-    grade: str | None
-    text: str
-    confidence: int | None
-    """1 (guess) to 5 (certain)."""
-    stage: ReadStage
     supersedes: int | None
     created_at: datetime
 
@@ -241,6 +275,8 @@ class JobRecord:
     cancel_requested: bool
     override_reason: str | None = None
     """Why the model is run although the slide is not one it is made for; None = it is refused."""
+    override_by: str | None = None
+    """Who gave that reason."""
 
     @property
     def run_id(self) -> str:

@@ -11,7 +11,7 @@ from core.domain import FlagDirection, FlagKind, MppSource, Region, SlideStatus
 from core.store.cases import save_facts
 from core.store.connection import insert_rows, rows_of, writing
 from core.store.events import Action, append_event, case_entity, slide_entity
-from core.store.records import FlagRecord, RunResult
+from core.store.records import OVERRIDE, FlagRecord, RunResult
 from core.store.seals import Sealed, seal
 from core.store.values import canonical_json, json_object, time_of, time_text, utc_now
 
@@ -60,6 +60,7 @@ def save_run(database: Database, run: RunResult, *, actor: str = "system") -> bo
             "label": run.label,
             "decision_score": run.decision_score,
             "sealed": seal(database, Sealed.RUN, run.run_id),
+            **{key: run.settings[key] for key in (OVERRIDE,) if key in run.settings},
         }
         append_event(database, Action.RUN_SAVED, entity=slide_entity(run.slide_id), actor=actor, payload=payload)
     return True

@@ -2,50 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlite_utils import Database
 
 from core.domain import ReadCategory, ReviewVerdict
-from core.store.connection import rows_of
+from core.errors import NotFoundError
+from core.store.connection import insert_rows, rows_of
 from core.store.events import Action, append_event, case_entity
-from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
+from core.store.records import DiagnosisRecord, NewRead, ReadStage, ReviewRecord
 from core.store.results import latest_evaluation
 from core.store.seals import Sealed, seal
-from core.store.values import time_of, time_text, utc_now
+from core.store.values import time_of, time_or_none, time_text, utc_now
+from core.vocabulary import COUNTING_ROLES, ReadRole
+
+_PLAIN_COLUMNS = (
+    *("grade", "text", "confidence", "scheme", "scheme_version", "code", "ordinal", "seconds_on_case", "source"),
+    "import_key",
+)
 
 
-def insert_diagnosis(
-    database: Database,
-    case_id: str,
-    *,
-    category: ReadCategory,
-    grade: str | None,
-    text: str,
-    confidence: int | None,
-    stage: ReadStage,
-    actor: str,
+def insert_read(
+    database: Database, case_id: str, read: NewRead, *, actor: str, reader: str | None = None
 ) -> DiagnosisRecord:
-    """Write a reader's diagnosis; it supersedes the same reader's current one on the case."""
+    """Write a read; it supersedes the current one of the same reader in the same role on the case.
+
+    Args:
+        database: Log with an open write transaction.
+        case_id: The case, which exists.
+        read: What was seen, and how.
+        actor: Who records it.
+        reader: Who made it, where that is somebody else: an imported read.
+    """
+    name = reader or actor
     earlier = database.conn.execute(
-        "SELECT max(diagnosis_id) FROM diagnoses WHERE case_id = ? AND reader = ?", (case_id, actor)
+        "SELECT max(diagnosis_id) FROM diagnoses WHERE case_id = ? AND reader = ? AND coalesce(role, 'primary') = ?",
+        (case_id, name, read.role.value),
     ).fetchone()[0]
-    cursor = database.conn.execute(
-        """INSERT INTO diagnoses (case_id, reader, category, grade, text, confidence, stage, supersedes, created_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (case_id, actor, category.value, grade, text, confidence, stage.value, earlier, time_text(utc_now())),
-    )
-    diagnosis_id = cast("int", cursor.lastrowid)
+    row: dict[str, object] = {column: getattr(read, column) for column in _PLAIN_COLUMNS}
+    row |= {
+        "case_id": case_id,
+        "reader": name,
+        "category": read.category.value,
+        "stage": read.stage.value,
+        "role": read.role.value,
+        "blinded_to_model": None if read.blinded_to_model is None else int(read.blinded_to_model),
+        "blinded_to_first": None if read.blinded_to_first is None else int(read.blinded_to_first),
+        "opened_at": None if read.opened_at is None else time_text(read.opened_at),
+        "submitted_at": None if read.submitted_at is None else time_text(read.submitted_at),
+        "supersedes": earlier,
+        "created_at": time_text(utc_now()),
+    }
+    insert_rows(database, "diagnoses", [row])
+    diagnosis_id = int(database.conn.execute("SELECT last_insert_rowid()").fetchone()[0])
     payload = {
         "diagnosis_id": diagnosis_id,
-        "category": category.value,
-        "stage": stage.value,
+        "reader": name,
+        "role": read.role.value,
+        "category": read.category.value,
+        "stage": read.stage.value,
         "supersedes": earlier,
-        "sealed": seal(database, Sealed.DIAGNOSIS, diagnosis_id),
+        "sealed": seal(database, Sealed.READ, diagnosis_id),
     }
     append_event(database, Action.DIAGNOSIS_RECORDED, entity=case_entity(case_id), actor=actor, payload=payload)
+    return get_diagnosis(database, diagnosis_id)
+
+
+def get_diagnosis(database: Database, diagnosis_id: int) -> DiagnosisRecord:
+    """Return a read.
+
+    Raises:
+        NotFoundError: there is none of that number.
+    """
     rows = rows_of(database, "SELECT * FROM diagnoses WHERE diagnosis_id = ?", (diagnosis_id,))
+    if not rows:
+        raise NotFoundError(f"There is no read of number {diagnosis_id}.")
     return diagnosis_of(rows[0])
 
 
@@ -103,8 +135,18 @@ def diagnoses_of_case(database: Database, case_id: str) -> tuple[DiagnosisRecord
 
 
 def current_diagnoses(database: Database, case_id: str) -> tuple[DiagnosisRecord, ...]:
-    """Return the diagnoses of a case that no other supersedes, one a reader, in the order they were recorded."""
+    """Return the reads of a case that no other supersedes, one a reader and role, in the order they were recorded."""
     recorded = diagnoses_of_case(database, case_id)
+    return standing(recorded)
+
+
+def counting_diagnosis(recorded: Sequence[DiagnosisRecord]) -> DiagnosisRecord | None:
+    """Return the diagnosis of a case among its reads: the one recorded last that is no second opinion."""
+    return next((read for read in reversed(standing(recorded)) if read.role in COUNTING_ROLES), None)
+
+
+def standing(recorded: Sequence[DiagnosisRecord]) -> tuple[DiagnosisRecord, ...]:
+    """Return the reads that no other of them supersedes, in their order."""
     superseded = {diagnosis.supersedes for diagnosis in recorded}
     return tuple(diagnosis for diagnosis in recorded if diagnosis.diagnosis_id not in superseded)
 
@@ -121,6 +163,11 @@ def diagnosis_of(row: Mapping[str, Any]) -> DiagnosisRecord:
     values["category"] = ReadCategory(row["category"])
     values["stage"] = ReadStage(row["stage"])
     values["created_at"] = time_of(row["created_at"])
+    values["role"] = ReadRole(row["role"]) if row["role"] else ReadRole.PRIMARY
+    for column in ("blinded_to_model", "blinded_to_first"):
+        values[column] = None if row[column] is None else bool(row[column])
+    for column in ("opened_at", "submitted_at"):
+        values[column] = time_or_none(row[column])
     return DiagnosisRecord(**values)
 
 

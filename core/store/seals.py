@@ -23,6 +23,15 @@ class Sealed(StrEnum):
     RUN = "run"
     EVALUATION = "evaluation"
     ANNOTATION = "annotation"
+    READ = "read"
+    """A diagnosis with how it was made; rows from before that have no role and stay sealed as `DIAGNOSIS`."""
+    CONSULTATION = "consultation"
+    CONSULTATION_STEP = "consultation_step"
+    OPINION = "opinion"
+    COMPARISON = "comparison"
+    RESOLUTION = "resolution"
+    SIGNATURE = "signature"
+    CASE_STATE = "case_state"
 
 
 # Columns are named: one that a later migration adds must not change the digest of rows sealed before it.
@@ -56,14 +65,55 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "SELECT revision, annotation_id, slide_id, shape, geometry, label, note, removed, author, supersedes, "
         "created_at FROM annotations WHERE revision = ?",
     ),
+    Sealed.READ: (
+        "SELECT diagnosis_id, case_id, reader, category, grade, text, confidence, stage, supersedes, created_at, role, "
+        "scheme, scheme_version, code, ordinal, blinded_to_model, blinded_to_first, opened_at, submitted_at, "
+        "seconds_on_case, source, import_key FROM diagnoses WHERE diagnosis_id = ?",
+    ),
+    Sealed.CONSULTATION: (
+        "SELECT consultation_id, case_id, requester, consultant, pool, role, type, question, urgency, due_at, "
+        "blinding, view, created_at FROM consultations WHERE consultation_id = ?",
+    ),
+    Sealed.CONSULTATION_STEP: (
+        "SELECT step_id, consultation_id, state, actor, consultant, pool, reason, created_at FROM consultation_steps "
+        "WHERE step_id = ?",
+    ),
+    Sealed.OPINION: (
+        "SELECT opinion_id, consultation_id, diagnosis_id, author, additional_work, created_at FROM opinions "
+        "WHERE opinion_id = ?",
+    ),
+    Sealed.COMPARISON: (
+        "SELECT comparison_id, case_id, opinion_id, first_id, second_id, proposed, discordance, basis, "
+        "management_impact, error_type, note, author, supersedes, created_at FROM comparisons WHERE comparison_id = ?",
+    ),
+    Sealed.RESOLUTION: (
+        "SELECT resolution_id, case_id, method, diagnosis_id, report_action, communicated_to, communicated_at, "
+        "learning_note, author, supersedes, created_at FROM resolutions WHERE resolution_id = ?",
+    ),
+    Sealed.SIGNATURE: (
+        "SELECT signature_id, case_id, kind, record_id, record_sha256, signer, printed_name, meaning, created_at "
+        "FROM signatures WHERE signature_id = ?",
+    ),
+    Sealed.CASE_STATE: (
+        "SELECT change_id, case_id, step, from_state, to_state, reason, actor, created_at FROM case_states "
+        "WHERE change_id = ?",
+    ),
 }
 
 _COUNTS: Mapping[Sealed, str] = {
-    Sealed.DIAGNOSIS: "SELECT count(*) FROM diagnoses",
+    Sealed.DIAGNOSIS: "SELECT count(*) FROM diagnoses WHERE role IS NULL",
     Sealed.REVIEW: "SELECT count(*) FROM reviews",
     Sealed.RUN: "SELECT count(*) FROM runs",
     Sealed.EVALUATION: "SELECT count(*) FROM evaluations",
     Sealed.ANNOTATION: "SELECT count(*) FROM annotations",
+    Sealed.READ: "SELECT count(*) FROM diagnoses WHERE role IS NOT NULL",
+    Sealed.CONSULTATION: "SELECT count(*) FROM consultations",
+    Sealed.CONSULTATION_STEP: "SELECT count(*) FROM consultation_steps",
+    Sealed.OPINION: "SELECT count(*) FROM opinions",
+    Sealed.COMPARISON: "SELECT count(*) FROM comparisons",
+    Sealed.RESOLUTION: "SELECT count(*) FROM resolutions",
+    Sealed.SIGNATURE: "SELECT count(*) FROM signatures",
+    Sealed.CASE_STATE: "SELECT count(*) FROM case_states",
 }
 
 

@@ -24,6 +24,14 @@ _SEALED_TABLES = {
     Sealed.RUN: "runs",
     Sealed.EVALUATION: "evaluations",
     Sealed.ANNOTATION: "annotations",
+    Sealed.READ: "diagnoses",
+    Sealed.CONSULTATION: "consultations",
+    Sealed.CONSULTATION_STEP: "consultation_steps",
+    Sealed.OPINION: "opinions",
+    Sealed.COMPARISON: "comparisons",
+    Sealed.RESOLUTION: "resolutions",
+    Sealed.SIGNATURE: "signatures",
+    Sealed.CASE_STATE: "case_states",
 }
 
 
@@ -108,11 +116,15 @@ def _check_end(database: Database, rows: int) -> None:
 
 
 def _check_counts(database: Database, seals: Counter[Sealed]) -> None:
+    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for kind in Sealed:
-        count = count_of(database, kind)
-        if count != seals[kind]:
+        told[_SEALED_TABLES[kind]] += seals[kind]
+        counts[_SEALED_TABLES[kind]] += count_of(database, kind)
+    for table, count in counts.items():
+        if count != told[table]:
             raise _BrokenError(
                 None,
-                f"The table {_SEALED_TABLES[kind]} holds {count} entries, but the log tells of {seals[kind]}: "
+                f"The table {table} holds {count} entries, but the log tells of {told[table]}: "
                 "rows were added past the log.",
             )

@@ -53,7 +53,18 @@ CASES: Mapping[CaseStatus, Look] = {
     CaseStatus.READ: Look("Read", "gray", ":material/lock:", "A diagnosis is recorded; no comparison yet."),
     CaseStatus.FLAGGED: Look("Flagged", "red", ":material/flag:", "Look at it again: see the flags."),
     CaseStatus.CONCORDANT: Look("Concordant", "green", ":material/check_circle:", "Diagnosis and model agree."),
+    CaseStatus.COMPARED: Look("Compared", "gray", ":material/hourglass_top:", "No flag so far; some slides wait."),
     CaseStatus.REVIEWED: Look("Reviewed", "violet", ":material/rate_review:", "A reader has answered the model."),
+    CaseStatus.SECOND_OPINION_REQUESTED: Look(
+        "Opinion requested", "orange", ":material/forward_to_inbox:", "Somebody was asked for a second opinion."
+    ),
+    CaseStatus.OPINION_RECEIVED: Look(
+        "Opinion received", "blue", ":material/mark_email_read:", "The opinion waits to be compared with the first read."
+    ),
+    CaseStatus.AGREED: Look("Agreed", "green", ":material/handshake:", "The readers agree; the resolution is missing."),
+    CaseStatus.ADJUDICATION: Look("Adjudication", "red", ":material/balance:", "The readers differ; a third decides."),
+    CaseStatus.RESOLVED: Look("Resolved", "violet", ":material/task_alt:", "Settled; the signature is missing."),
+    CaseStatus.SIGNED: Look("Signed", "green", ":material/verified:", "The resolution is signed."),
 }
 
 SLIDES: Mapping[SlideStatus, Look] = {

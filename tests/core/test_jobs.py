@@ -29,7 +29,7 @@ from core.settings import Settings
 from core.store import jobs as queue
 from core.store import reviews
 from core.store.connection import open_log, writing
-from core.store.records import ReadStage, RunResult
+from core.store.records import NewRead, ReadStage, RunResult
 from core.store.values import time_text, utc_now
 from core.store.verification import verify
 
@@ -284,15 +284,8 @@ def test_flags_that_a_kill_left_behind_are_made_up_for_once(fast: Settings) -> N
     assert evaluations() == [[]]
     assert evaluations() == [[]]
     with open_log(fast) as database, writing(database):
-        reviews.insert_diagnosis(
-            database,
-            "C1",
-            category=ReadCategory.BENIGN,
-            grade=None,
-            text="",
-            confidence=None,
-            stage=ReadStage.BEFORE_MODEL,
-            actor="ann",
+        reviews.insert_read(
+            database, "C1", NewRead(category=ReadCategory.BENIGN, stage=ReadStage.BEFORE_MODEL), actor="ann"
         )
     assert evaluations() == [[], ["model_higher"]]
     assert evaluations() == [[], ["model_higher"]]
