@@ -7,7 +7,7 @@ agreement over the cases with two or more reads, shares of the categories over a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -104,6 +104,18 @@ def category_agreement(table: ReadTable, *, bootstrap: Bootstrap | None = None) 
     return estimates(statistic, n_cases=len(table.cases), bootstrap=bootstrap or Bootstrap(), reasons=reasons)
 
 
+def mean_kappa_with(table: ReadTable, *, reader: str, bootstrap: Bootstrap | None = None) -> dict[str, Estimate]:
+    """Return the mean kappas of one reader, such as the model, with each of the others."""
+    own = table.readers.index(reader)
+    pairs = [(own, other) for other in range(len(table.readers)) if other != own]
+    return estimates(
+        _mean_kappas(table, pairs=pairs),
+        n_cases=len(table.cases),
+        bootstrap=bootstrap or Bootstrap(),
+        reasons=dict.fromkeys(("mean_kappa", "mean_kappa_linear", "mean_kappa_quadratic"), NO_PAIR_DEFINED),
+    )
+
+
 def fleiss_kappa(table: ReadTable) -> float:
     """Fleiss' kappa on all cases; NaN where undefined."""
     return float(_fleiss(_cases(table), np.ones((1, len(table.cases))))[0])
@@ -133,7 +145,7 @@ def _statistics(table: ReadTable, *, positive_from: int | None) -> Callable[[Wei
     cases = _cases(table)
     metrics: tuple[Metric, ...] = ("nominal", "ordinal", "interval") if table.ordinal else ("nominal",)
     alphas = {f"alpha_{metric}": _alpha(table, metric=metric) for metric in metrics}
-    mean_kappas = _mean_kappas(table)
+    mean_kappas = _mean_kappas(table, pairs=list(combinations(range(len(table.readers)), 2)))
     positive = None if positive_from is None else np.arange(len(table.categories)) >= positive_from
 
     def statistic(weights: Weights) -> dict[str, Values]:
@@ -212,10 +224,9 @@ def _squared_distance(
     return (difference != 0).astype(np.float64) if metric == "nominal" else difference**2
 
 
-def _mean_kappas(table: ReadTable) -> Callable[[Weights], dict[str, Values]]:
+def _mean_kappas(table: ReadTable, *, pairs: Sequence[tuple[int, int]]) -> Callable[[Weights], dict[str, Values]]:
     """Return the mean over pairs of readers, for those pairs for which kappa is defined."""
     size = len(table.categories)
-    pairs = list(combinations(range(len(table.readers)), 2))
     weightings: tuple[Weighting, ...] = ("none", "linear", "quadratic") if table.ordinal else ("none",)
 
     def statistic(weights: Weights) -> dict[str, Values]:

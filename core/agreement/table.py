@@ -70,22 +70,25 @@ def table_of(
     reads: Iterable[tuple[str, str, str | None]],
     *,
     categories: Sequence[str],
+    cases: Sequence[str] = (),
+    readers: Sequence[str] = (),
     ordinal: bool = True,
     values: Sequence[float] | None = None,
 ) -> ReadTable:
-    """Build a table from (case, reader, category) triples; cases and readers in order of their first appearance.
+    """Build a table from (case, reader, category) triples.
 
-    None as a category is a read without one (indeterminate); it counts as missing.
+    None as a category is a read without one (indeterminate); it counts as missing. The cases and readers that are
+    named come first and are in the table even without a read; others follow in order of their appearance.
 
     Raises:
         InputError: a category is not in the list, or a reader read a case twice with different results.
     """
     index = {category: position for position, category in enumerate(categories)}
     cells: dict[tuple[int, int], int] = {}
-    cases: dict[str, int] = {}
-    readers: dict[str, int] = {}
+    row_of = {case: position for position, case in enumerate(cases)}
+    column_of = {reader: position for position, reader in enumerate(readers)}
     for case, reader, category in reads:
-        place = (cases.setdefault(case, len(cases)), readers.setdefault(reader, len(readers)))
+        place = (row_of.setdefault(case, len(row_of)), column_of.setdefault(reader, len(column_of)))
         if category is not None and category not in index:
             raise InputError(f"{category!r} ({reader}, case {case}) is none of {', '.join(categories)}.")
         code = MISSING if category is None else index[category]
@@ -93,12 +96,12 @@ def table_of(
             raise InputError(
                 f"{reader} read case {case} twice with different results. Leave one read a reader and case."
             )
-    codes = np.full((len(cases), len(readers)), MISSING, np.intp)
+    codes = np.full((len(row_of), len(column_of)), MISSING, np.intp)
     for (row, column), code in cells.items():
         codes[row, column] = code
     return ReadTable(
-        cases=tuple(cases),
-        readers=tuple(readers),
+        cases=tuple(row_of),
+        readers=tuple(column_of),
         categories=tuple(categories),
         codes=codes,
         ordinal=ordinal,

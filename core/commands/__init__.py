@@ -9,7 +9,7 @@ import click
 
 from core.domain import NOT_FOR_DIAGNOSIS
 
-COMMANDS = ("add", "analyse", "worker", "serve", "demo", "phantom", "train", "conformal", "log", "export")
+COMMANDS = ("add", "analyse", "worker", "serve", "demo", "phantom", "train", "conformal", "agreement", "log", "export")
 """In the order in which `--help` lists them; each lives in the module of its name (`log` in `log_commands`)."""
 
 
