@@ -53,7 +53,7 @@ def paint(mask: NDArray[np.bool_], polygon: list[Ring], *, downsample: tuple[flo
 
 
 def mask_shape(size: Size, *, cell: Size, most_px: int) -> tuple[int, int]:
-    """Return (h, w) of a mask whose pixels are about one cell of level-0 pixels, or larger where it would be too big."""
+    """Return (h, w) of a mask with one pixel a cell of level-0 pixels, or a larger one where it would be too big."""
     coarser = max(1.0, math.sqrt(size.width * size.height / (cell.width * cell.height) / most_px))
     width, height = size.width / (cell.width * coarser), size.height / (cell.height * coarser)
     return max(1, math.ceil(height)), max(1, math.ceil(width))

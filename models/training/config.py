@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core.errors import InputError
+from models.data.cutting import Cutting
+from models.data.patches import LAYOUTS
 from models.networks import architecture_of
 from models.training.augment import Augmentation
 from models.training.balance import Balance, positives_in_batch
@@ -16,6 +18,9 @@ from models.training.balance import Balance, positives_in_batch
 Criterion = Literal["auc", "auprc", "balanced_accuracy", "cost", "loss"]
 """What the best epoch is best at, on the validation patients. "cost" is the lowest mean cost a patch over all
 thresholds, with `balance_cost` for a missed target and 1 for a false alarm."""
+
+SLIDES = "slides"
+"""The layout whose patches are cut by `core.services.patch_cutting`."""
 
 _NO_ACCURACY = (
     "Accuracy picks the wrong model where classes are unequal: with 74 % negatives, a network that never finds "
@@ -69,6 +74,8 @@ class TrainingConfig:
     """The classes that together are the target; empty means all but `normal_class` of [card]."""
     layout: str = "idc"
     """A name in `models.data.patches.LAYOUTS`, or "slides"."""
+    cutting: Cutting | None = None
+    """How patches are cut; for the layout "slides"."""
     groups: Path | None = None
     """For "class_folders": CSV with the columns file and group. Without it every file is a group of its own."""
     architecture: str = "resnet18"
@@ -106,6 +113,7 @@ class TrainingConfig:
         _check_numbers(self)
         _check_choices(self)
         _check_classes(self)
+        _check_layout(self)
         smallest = architecture_of(self.architecture).min_input_px
         if self.input_px < smallest:
             raise InputError(f"input_px is {self.input_px}; {self.architecture} needs {smallest} or more.")
@@ -160,9 +168,23 @@ def read_config(path: Path) -> TrainingConfig:
             table[name] = _beside(path, table[name])
     if str(table.get("start", "")).endswith(".safetensors"):
         table["start"] = str(_beside(path, table["start"]))
+    if "cutting" in table:
+        table["cutting"] = _cutting(table["cutting"], path)
     table["card"] = _build(CardTexts, table.get("card", {}), where=f"[card] of {path}")
     table["augmentation"] = _build(Augmentation, table.get("augmentation", {}), where=f"[augmentation] of {path}")
     return _build(TrainingConfig, table, where=str(path))
+
+
+def _cutting(table: Any, path: Path) -> Cutting:
+    where = f"[cutting] of {path}"
+    try:
+        values = dict(table)
+        values["annotations"] = _beside(path, values.get("annotations", ""))
+        values["names"] = {name: tuple(map(str, texts)) for name, texts in values.get("names", {}).items()}
+        values["stride"] = {name: float(step) for name, step in values.get("stride", {}).items()}
+    except (TypeError, ValueError, AttributeError) as err:
+        raise InputError(f"{where} holds a value of the wrong kind: {err}.") from err
+    return _build(Cutting, values, where=where)
 
 
 def _beside(path: Path, text: str) -> Path:
@@ -185,6 +207,18 @@ def _check_choices(config: TrainingConfig) -> None:
         if value not in choices:
             reason = f" {_NO_ACCURACY}" if value == "accuracy" else ""
             raise InputError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.{reason}")
+
+
+def _check_layout(config: TrainingConfig) -> None:
+    known = (*LAYOUTS, SLIDES)
+    if config.layout not in known:
+        raise InputError(f"There is no layout {config.layout!r}; known are {', '.join(known)}.")
+    if (config.layout == SLIDES) != (config.cutting is not None):
+        raise InputError(
+            f'The layout "{SLIDES}" and the table [cutting] belong together; one is there without the other.'
+        )
+    if config.cutting is not None:
+        config.cutting.check_names(config.classes)
 
 
 def _check_classes(config: TrainingConfig) -> None:

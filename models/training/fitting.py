@@ -198,7 +198,7 @@ def _loss_weights(train: Patches, config: TrainingConfig, device: Device) -> Ten
 def _fingerprint(config: TrainingConfig, train: Patches, validation: Patches) -> str:
     """Hash of what makes a run this run; where files lie does not matter, and what is done after training neither."""
     values = asdict(config)
-    for name in ("data", "split", "output", "groups", "card", "members", "evaluate_test", "bootstrap_draws"):
+    for name in ("data", "split", "output", "groups", "cutting", "card", "members", "evaluate_test", "bootstrap_draws"):
         del values[name]
     groups = [sorted(set(part.groups)) for part in (train, validation)]
     sizes = [len(train), len(validation)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,13 +44,20 @@ class TrainingResult:
     """What the card's reader should know about the data."""
 
 
-def train_from_config(path: Path, *, resume: bool = False, progress: Progress | None = None) -> TrainingResult:
+def train_from_config(
+    path: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    read: Callable[[TrainingConfig], Patches] | None = None,
+) -> TrainingResult:
     """Train the model that a TOML file describes.
 
     Args:
         path: The configuration; see models/configs/idc.toml.
         resume: Continue from the checkpoint in the output folder, if there is one.
         progress: Called at the start, after every step and after every epoch.
+        read: Reads the patches; None reads the folder `config.data`.
 
     Raises:
         InputError: configuration, data or split cannot be used; a leaking split is refused with the patients' ids.
@@ -59,26 +66,27 @@ def train_from_config(path: Path, *, resume: bool = False, progress: Progress | 
         StorageError: the output folder cannot be written.
         ModelError: the loss is no longer a number, or the start weights do not fit.
     """
-    return train(read_config(path), resume=resume, progress=progress)
+    return train(read_config(path), resume=resume, progress=progress, read=read)
 
 
 def train(
-    config: TrainingConfig, *, patches: Patches | None = None, resume: bool = False, progress: Progress | None = None
+    config: TrainingConfig,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    read: Callable[[TrainingConfig], Patches] | None = None,
 ) -> TrainingResult:
     """Train, calibrate, export and measure; raises what `train_from_config` raises.
 
     Args:
         config: The run.
-        patches: Patches that somebody has read already, as those cut from slides; None reads `config.data`.
         resume: As above.
         progress: As above.
+        read: Reads the patches; None reads the folder `config.data`.
     """
     if _checkpoint(config, 0).exists() and not resume:
         raise ConflictError(f"{config.output} already holds a run; resume it, or choose another output folder.")
-    if patches is None:
-        patches = read_patches(
-            config.data, layout=config.layout, classes=config.classes, tile_px=config.tile_px, groups=config.groups
-        )
+    patches = (read or read_folder)(config)
     split = obtain_split(config, patches)
     parts = {part: patches.select(patches.of_groups(split.part(part))) for part in PARTS}
     warnings = (*patches.warnings, *few_data_warnings(parts["train"]))
@@ -92,6 +100,17 @@ def train(
     seconds = sum(record.seconds for state in states for record in state.history)
     return TrainingResult(
         config.output, card, len(first.history), first.best_epoch, first.best_value, seconds, warnings
+    )
+
+
+def read_folder(config: TrainingConfig) -> Patches:
+    """Read the patches of a configuration from its folder.
+
+    Raises:
+        InputError: the folder does not hold the layout.
+    """
+    return read_patches(
+        config.data, layout=config.layout, classes=config.classes, tile_px=config.tile_px, groups=config.groups
     )
 
 
