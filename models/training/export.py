@@ -72,10 +72,10 @@ def export(
     validation, positive = parts["validation"], config.positive_indices
     calibrations = calibrate(config, states, validation)
     members = [
-        _export_member(config, state, calibration, file=_file_name(config, index))
+        export_member(config, state, calibration, file=_file_name(config, index))
         for index, (state, calibration) in enumerate(zip(states, calibrations, strict=True))
     ]
-    card = _draft_card(config, split, states, members=tuple(members), warnings=tuple(warnings))
+    card = draft_card(config, split, states, members=tuple(members), warnings=tuple(warnings))
     path = config.output / "cards" / f"{config.name}.toml"
     write_card(card, path)
     model = load_model(config.name, root=config.output)
@@ -110,7 +110,8 @@ def _file_name(config: TrainingConfig, index: int) -> str:
     return f"{config.name}.safetensors" if config.members == 1 else f"{config.name}-{index + 1}.safetensors"
 
 
-def _export_member(config: TrainingConfig, state: FitState, calibration: Calibration, *, file: str) -> Member:
+def export_member(config: TrainingConfig, state: FitState, calibration: Calibration, *, file: str) -> Member:
+    """Write the weights of one network into the output folder and return what the card says about it."""
     digest = save_weights(calibrated_weights(state, config, calibration), config.output / "weights" / file)
     return Member(
         architecture=config.architecture,
@@ -123,7 +124,7 @@ def _export_member(config: TrainingConfig, state: FitState, calibration: Calibra
     )
 
 
-def _draft_card(
+def draft_card(
     config: TrainingConfig,
     split: Split,
     states: Sequence[FitState],
@@ -131,6 +132,7 @@ def _draft_card(
     members: tuple[Member, ...],
     warnings: tuple[str, ...],
 ) -> ModelCard:
+    """Return the card without thresholds and metrics, which only the finished model can give."""
     texts = config.card
     return ModelCard(
         name=config.name,
