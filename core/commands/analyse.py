@@ -19,9 +19,10 @@ from core.commands.options import (
     settings_for,
     stain_option,
     stride_option,
+    tissue_option,
 )
 from core.domain import SlideStatus, Stain
-from core.store.records import CLASSES_PRESENT, RunResult
+from core.store.records import CLASSES_PRESENT, OVERRIDE, RunResult
 
 SOME_WITHOUT_RESULT = 3
 """Exit code if at least one slide is not ok."""
@@ -33,7 +34,14 @@ SOME_WITHOUT_RESULT = 3
 @click.option("--case", "case_id", help="Case (a pseudonym) that all these slides belong to. [default: one per slide]")
 @mpp_option
 @stain_option
+@tissue_option
 @model_option
+@click.option(
+    "--even-if-unfit",
+    "override_reason",
+    metavar="REASON",
+    help="Run the model also on slides it is not made for (stain, tissue, scale). The reason is kept in the log.",
+)
 @device_option
 @batch_option
 @stride_option
@@ -45,7 +53,9 @@ def command(
     case_id: str | None,
     mpp: float | None,
     stain: str,
+    tissue: str | None,
     model: str | None,
+    override_reason: str | None,
     device: str | None,
     batch_size: int | None,
     stride_um: float | None,
@@ -56,17 +66,25 @@ def command(
     Exit code 0 if every slide is ok, 3 if some have no result, 2 if the input cannot be used.
     """
     from core.services import analyse, catalogue
+    from core.services.fit import Override, not_checked, override_words
 
     settings = settings_for(home, device=device, batch_size=batch_size, stride_um=stride_um)
     who = actor()
-    added = catalogue.add_paths(settings, paths, case_id=case_id, mpp=mpp, stain=Stain(stain), actor=who)
+    if override_reason is not None:
+        Override(override_reason, who)  # refused before anything is added
+    added = catalogue.add_paths(settings, paths, case_id=case_id, mpp=mpp, stain=Stain(stain), tissue=tissue, actor=who)
     for warning in added.warnings:
         click.echo(f"Warning: {warning}", err=True)
     results: list[RunResult] = []
     for slide_id in added.slide_ids:
         with _progress(slide_id) as advance:
-            run = analyse.analyse_and_record(settings, slide_id, model_name=model, progress=advance, actor=who)
+            run = analyse.analyse_and_record(
+                settings, slide_id, model_name=model, override_reason=override_reason, progress=advance, actor=who
+            )
         results.append(run)
+        for warning in () if as_json else (override_words(run), *not_checked(run)):  # JSON carries them itself
+            if warning:
+                click.echo(f"Warning: {slide_id}: {warning}", err=True)
         click.echo(json.dumps(report(run)) if as_json else sentence(run))
     if any(run.status is not SlideStatus.OK for run in results):
         sys.exit(SOME_WITHOUT_RESULT)
@@ -74,6 +92,8 @@ def command(
 
 def report(run: RunResult) -> dict[str, object]:
     """Return what `--json` prints for one slide."""
+    from core.services.fit import not_checked
+
     mpp = None if run.mpp_x is None or run.mpp_y is None else round((run.mpp_x * run.mpp_y) ** 0.5, 6)
     return {
         "slide_id": run.slide_id,
@@ -94,6 +114,8 @@ def report(run: RunResult) -> dict[str, object]:
         "tiles_per_second": run.tiles_per_second,
         "model": run.model,
         "weights_sha256": run.weights_sha256,
+        "override": run.settings.get(OVERRIDE),
+        "not_checked": list(not_checked(run)),
         "device": run.device,
     }
 

@@ -12,20 +12,22 @@ from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
-from core.domain import Mpp, SlideStatus, Stain
-from core.errors import MissingMppError, NotApplicableError
+from core.domain import Mpp, SlideStatus
+from core.errors import MissingMppError
 from core.inference import TileModel
 from core.roles import Permission
 from core.services import catalogue
 from core.services.authority import require_now
+from core.services.fit import Override, fit_settings, override_words
 from core.services.flagging import refresh_flags
 from core.services.outcomes import OF_THE_SLIDE, status_of
 from core.services.run_files import THUMBNAIL_PX, RunFolder
 from core.services.tile_results import analyse_tiles
 from core.settings import Settings
 from core.slides import SlideReader, open_slide, sha256_of
-from core.store.connection import open_log
-from core.store.records import POSITIVE_TITLE, RunResult, SlideFacts, SlideRecord
+from core.store.connection import open_log, writing
+from core.store.events import Action, append_event, slide_entity
+from core.store.records import OVERRIDE, POSITIVE_TITLE, RunResult, SlideFacts, SlideRecord
 from core.store.results import save_run
 from core.tissue import find_tissue
 from models.cards import ModelCard, load_card
@@ -37,9 +39,6 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
 
-COARSER_ALLOWED = 1.1
-"""A slide may be this much coarser than the model's scale before its pixels would have to be invented."""
-
 
 def analyse_slide(
     settings: Settings,
@@ -47,13 +46,15 @@ def analyse_slide(
     *,
     run_id: str,
     model_name: str | None = None,
+    override: Override | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> RunResult:
     """Analyse one slide of the catalogue and write its result files; the log is left to the caller.
 
     A slide that cannot be judged gives a result with that status and a sentence: no slide vanishes. A run that was
-    killed and is started again with the same `run_id` goes on where it stopped.
+    killed and is started again with the same `run_id` goes on where it stopped. A slide that the model is not made for
+    is refused unless `override` says why not; the run then carries that reason.
 
     Raises:
         CancelledError: the user cancelled.
@@ -68,7 +69,9 @@ def analyse_slide(
     try:
         with open_slide(Path(slide.path), mpp=slide.mpp_override) as reader:
             run = _with_facts(run, reader, sha256_of(Path(slide.path)))
-            run = _analyse_open(settings, slide, card, run, reader, progress=progress, cancelled=cancelled)
+            run = _analyse_open(
+                settings, slide, card, run, reader, override=override, progress=progress, cancelled=cancelled
+            )
     except tuple(OF_THE_SLIDE) as err:
         run = replace(run, status=status_of(err), message=str(err))
     run = replace(run, seconds=time.monotonic() - started)
@@ -85,13 +88,15 @@ def _analyse_open(
     run: RunResult,
     reader: SlideReader,
     *,
+    override: Override | None,
     progress: Progress | None,
     cancelled: Callable[[], bool] | None,
 ) -> RunResult:
     folder = RunFolder.of(settings, slide.slide_id, run.run_id)
     folder.write_image("thumbnail.jpg", reader.thumbnail(THUMBNAIL_PX))
     mpp = _require_mpp(reader, slide)
-    check_applicable(card, slide, mpp)
+    run = replace(run, settings={**run.settings, **fit_settings(card, slide, mpp, override=override)})
+    run = replace(run, message=override_words(run) or "")
     mask = find_tissue(reader, settings.tissue)
     run = replace(run, tissue_mm2=mask.area_mm2)
     if not mask.mask.any():
@@ -108,6 +113,7 @@ def analyse_and_record(
     slide_id: str,
     *,
     model_name: str | None = None,
+    override_reason: str | None = None,
     progress: Progress | None = None,
     actor: str,
 ) -> RunResult:
@@ -119,8 +125,12 @@ def analyse_and_record(
     """
     require_now(settings, actor, Permission.OPERATE)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
-    run = analyse_slide(settings, slide_id, run_id=run_id, model_name=model_name, progress=progress)
-    with open_log(settings) as database:
+    override = None if override_reason is None else Override(override_reason.strip(), actor)
+    run = analyse_slide(settings, slide_id, run_id=run_id, model_name=model_name, override=override, progress=progress)
+    with open_log(settings) as database, writing(database):
+        if override is not None and OVERRIDE in run.settings:
+            payload = {"run_id": run_id, "model": run.model, "reason": override.reason}
+            append_event(database, Action.OVERRIDE_GIVEN, entity=slide_entity(slide_id), actor=actor, payload=payload)
         save_run(database, run, actor=actor)
     refresh_flags(settings, catalogue.get_slide(settings, slide_id).case_id, actor=actor)
     return run
@@ -132,25 +142,6 @@ def shared_model(name: str, device: str) -> TileModel:
     model = load_model(name, device=prepare_for_tiles(device))
     log.info("%s runs on %s", name, model.device)
     return model
-
-
-def check_applicable(card: ModelCard, slide: SlideRecord, mpp: Mpp) -> None:
-    """Refuse a slide that the model is not made for.
-
-    Raises:
-        NotApplicableError: the stain is another, or the slide is coarser than the model's scale.
-    """
-    if slide.stain is not Stain.UNKNOWN and slide.stain not in card.stain:
-        made_for = " or ".join(stain.value.upper() for stain in card.stain)
-        raise NotApplicableError(
-            f"The model {card.name} is made for {made_for} slides, and this one is {slide.stain.value.upper()}. "
-            "Its quality is not judged either; choose a model for this stain."
-        )
-    if mpp.mean > card.mpp * COARSER_ALLOWED:
-        raise NotApplicableError(
-            f"The model {card.name} needs {card.mpp:g} um/px or finer, and this slide has {mpp.mean:g}. "
-            "Scan it at a higher magnification."
-        )
 
 
 def _require_mpp(reader: SlideReader, slide: SlideRecord) -> Mpp:
@@ -179,7 +170,7 @@ def _blank_run(settings: Settings, slide: SlideRecord, card: ModelCard, run_id: 
             "min_tissue_fraction": settings.min_tissue_fraction,
             "stride_um": settings.stride_um or card.tile_um,
             "tissue_mpp": settings.tissue.mpp,
-            "positive_class": card.positive_class,
+            "positive_classes": list(card.positive_classes),
             POSITIVE_TITLE: card.positive_title,
             "tile_um": card.tile_um,
             "model_mpp": card.mpp,

@@ -10,6 +10,7 @@ from core.domain import JobState
 from core.errors import ConflictError
 from core.roles import Permission
 from core.services.authority import require
+from core.services.fit import Override
 from core.services.processes import process_alive
 from core.settings import Settings
 from core.store import cases
@@ -21,17 +22,38 @@ from core.store.values import utc_now
 LIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
-def enqueue(settings: Settings, slide_ids: Iterable[str], *, model: str | None = None, actor: str) -> tuple[int, ...]:
+def enqueue(
+    settings: Settings,
+    slide_ids: Iterable[str],
+    *,
+    model: str | None = None,
+    override_reason: str | None = None,
+    actor: str,
+) -> tuple[int, ...]:
     """Queue the analysis of slides and return their jobs, in order. A slide has one live job at most: that is returned.
 
+    Args:
+        settings: Names the home folder and the model.
+        slide_ids: Which slides.
+        model: Name of a card; None = that of the settings.
+        override_reason: Why the model is to be run on slides that it is not made for; kept with the job and, under
+            the actor's name, in the log. None = such slides are refused.
+        actor: Who asks.
+
     Raises:
+        InputError: the reason is empty.
+        ConflictError: a reason is given for a slide that is in the queue already.
         NotFoundError: there is no slide of that id; then none is queued.
         NotAllowedError: the actor may not do this.
     """
+    reason = None if override_reason is None else Override(override_reason.strip(), actor).reason
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.OPERATE)
         wanted = [cases.get_slide(database, slide_id).slide_id for slide_id in slide_ids]
-        return tuple(queue.enqueue(database, one, model=model or settings.model, actor=actor) for one in wanted)
+        return tuple(
+            queue.enqueue(database, one, model=model or settings.model, override_reason=reason, actor=actor)
+            for one in wanted
+        )
 
 
 def list_jobs(settings: Settings, *, live_only: bool = False, limit: int = 500) -> list[JobRecord]:
@@ -70,7 +92,10 @@ def cancel(settings: Settings, job_id: int, *, actor: str) -> None:
 
 
 def retry(settings: Settings, job_id: int, *, actor: str) -> int:
-    """Queue the slide of an ended job again, with the same model, and return the new job.
+    """Queue the slide of an ended job again, with the same model and the same reason to override, if it had one.
+
+    Returns:
+        The new job.
 
     Raises:
         NotFoundError: there is no such job.
@@ -82,7 +107,7 @@ def retry(settings: Settings, job_id: int, *, actor: str) -> int:
         job = queue.get_job(database, job_id)
         if job.state in LIVE:
             raise ConflictError(f"Job {job_id} is still {job.state.value}. Cancel it first, or wait for it.")
-        return queue.enqueue(database, job.slide_id, model=job.model, actor=actor)
+        return queue.enqueue(database, job.slide_id, model=job.model, override_reason=job.override_reason, actor=actor)
 
 
 def workers(settings: Settings) -> list[WorkerRecord]:

@@ -18,6 +18,7 @@ from typing import Protocol
 from core.domain import JobState, SlideStatus
 from core.errors import CancelledError, SecondReadError
 from core.roles import SYSTEM
+from core.services.fit import Override
 from core.services.outcomes import status_of
 from core.services.processes import process_alive
 from core.services.pulse import Pulse
@@ -50,6 +51,7 @@ class Analyse(Protocol):
         *,
         run_id: str,
         model_name: str | None,
+        override: Override | None,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> RunResult:
@@ -149,6 +151,7 @@ def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pul
                 job.slide_id,
                 run_id=job.run_id,
                 model_name=job.model,
+                override=_override(job),
                 progress=_throttled(settings, job.job_id, worker_id),
                 cancelled=pulse.interrupted,
             )
@@ -166,6 +169,11 @@ def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pul
             state = JobState.FAILED if run.status is SlideStatus.FAILED else JobState.DONE
         _save(settings, job, run, state, worker_id=worker_id)
     _refresh_due(settings)
+
+
+def _override(job: JobRecord) -> Override | None:
+    """Return why and by whose word the job runs a model on a slide it is not made for; it is kept with the job."""
+    return None if job.override_reason is None else Override(job.override_reason, job.override_by or "unknown")
 
 
 def _save(settings: Settings, job: JobRecord, run: RunResult, state: JobState, *, worker_id: int) -> None:

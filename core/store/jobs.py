@@ -40,9 +40,7 @@ _FINISHED_ACTION = {
 }
 
 
-def enqueue(
-    database: Database, slide_id: str, *, model: str, actor: str, override_reason: str | None = None
-) -> int:
+def enqueue(database: Database, slide_id: str, *, model: str, actor: str, override_reason: str | None = None) -> int:
     """Queue a slide and return its job; a slide that has a live job keeps that one.
 
     Args:

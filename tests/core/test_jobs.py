@@ -24,6 +24,7 @@ from core.errors import (
     UnreadableSlideError,
 )
 from core.services import catalogue, jobs, review
+from core.services.fit import Override
 from core.services.worker import run_worker
 from core.settings import Settings
 from core.store import jobs as queue
@@ -45,6 +46,7 @@ class FakeAnalyse:
     """Done while the job runs; then the analysis looks up for a while whether it is to stop."""
     looks_up: int = 200
     asked: list[tuple[str, str]] = field(default_factory=list)
+    overrides: list[Override | None] = field(default_factory=list)
 
     def __call__(
         self,
@@ -53,12 +55,14 @@ class FakeAnalyse:
         *,
         run_id: str,
         model_name: str | None,  # noqa: ARG002
+        override: Override | None,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> RunResult:
         assert progress is not None
         assert cancelled is not None
         self.asked.append((slide_id, run_id))
+        self.overrides.append(override)
         progress(1, 2)
         if self.during is not None:
             self.during()
@@ -251,7 +255,7 @@ def test_processes_that_queue_and_claim_together_never_double(fast: Settings) ->
         "from core.services import jobs\n"
         "from core.services.worker import run_worker\n"
         "settings = Settings(home=Path(sys.argv[1]))\n"
-        "def analyse(settings, slide_id, *, run_id, model_name, progress, cancelled):\n"
+        "def analyse(settings, slide_id, *, run_id, model_name, override, progress, cancelled):\n"
         "    print(slide_id, flush=True)\n"
         "    time.sleep(0.02)\n"
         "    return run_of(slide_id)\n"

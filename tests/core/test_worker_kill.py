@@ -34,7 +34,7 @@ from core.settings import Settings
 
 home, parent, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 
-def analyse(settings, slide_id, *, run_id, model_name, progress, cancelled):
+def analyse(settings, slide_id, *, run_id, model_name, override, progress, cancelled):
     # One line a step in the run's folder is the checkpoint; a redo goes on after the last line.
     folder = home / "results" / slide_id / run_id
     folder.mkdir(parents=True, exist_ok=True)
