@@ -15,6 +15,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from core.server.auth_settings import read_auth_settings
 from core.server.latency import send_small_answers_at_once
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
@@ -24,6 +25,7 @@ from core.settings import Settings
 
 SETTINGS = Settings.from_environment()
 SECRET = cookie_secret(SETTINGS)
+AUTH = read_auth_settings(SETTINGS)
 
 send_small_answers_at_once()
 
@@ -41,8 +43,8 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 
 app = st.App(
     "pages/router.py",
-    secrets={"auth": {"cookie_secret": SECRET}},
-    routes=[*routes(SECRET), *viewer_routes(SETTINGS, secret=SECRET)],
+    secrets={"auth": {**AUTH.secrets, "cookie_secret": SECRET}},
+    routes=[*routes(SETTINGS, SECRET), *viewer_routes(SETTINGS, secret=SECRET)],
     middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(os.environ))],
     lifespan=lifespan,
 )

@@ -28,7 +28,7 @@ from benchmarks.mosaic import write_mosaic
 from core.domain import Stain
 from core.server.identity import DEMONSTRATION_ISSUER, Role
 from core.server.secret import cookie_secret
-from core.server.sign_in import COOKIE_NAME, sign_in_cookie
+from core.server.sign_in import COOKIE_NAME, demonstration_claims, sign_in_cookie
 from core.server.tile_tokens import grant, sign
 from core.services.catalogue import SlideRequest, add_slides
 from core.settings import Settings
@@ -197,7 +197,9 @@ def prepare(settings: Settings, slide: Path) -> tuple[str, Target]:
     request = SlideRequest(slide, CASE, None, Stain.HE, None, None)
     slide_id = add_slides(settings, [request], actor="benchmark (command line)").slide_ids[0]
     secret = cookie_secret(settings)
-    cookie = sign_in_cookie(secret, name="Ada", role=Role.PATHOLOGIST, origin="http://127.0.0.1")
+    cookie = sign_in_cookie(
+        secret, demonstration_claims(settings, "Ada", role=Role.PATHOLOGIST), origin="http://127.0.0.1"
+    )
     token = sign(secret, grant(slide_id, user=f"{DEMONSTRATION_ISSUER}|ada", model=False, lifetime_s=3600))
     headers = f"Authorization: Bearer {token}\r\nCookie: {COOKIE_NAME}={cookie}\r\n"
     opened = open_deep_zoom(slide)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.server.identity import user_of
 from pages.parts.frame import ICON, SIDEBAR_PX, show_banner, show_footer, show_sidebar
-from pages.parts.session import current_user
-from pages.parts.sign_in import show_sign_in
+from pages.parts.session import current_visit
+from pages.parts.sign_in import show_gate
 
 WORKLIST = st.Page(
     "worklist.py",
@@ -33,14 +34,15 @@ SLIDES = st.Page(
 )
 ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions and model cards.")
 
-user = current_user()
+visit = current_visit()
+user = None if visit is None else user_of(visit)
 page = st.navigation([WORKLIST, CASE, SLIDES, ABOUT], position="hidden")
 st.set_page_config(
     page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
 )
 show_banner(user)
 if user is None:
-    show_sign_in(page.url_path)
+    show_gate(page.url_path, visit=visit)
     show_footer()
     st.stop()
 show_sidebar(

@@ -51,14 +51,18 @@ def session_id_of(claims: Mapping[str, object]) -> str:
 
 def mapped_roles(claims: Mapping[str, object], auth: AuthSettings) -> frozenset[Role]:
     """Return the roles that the configured claim stands for; values outside the mapping count for nothing."""
-    found: object = claims
-    if auth.roles_claim in claims:  # a claim may be named by an address, with dots
-        found = claims[auth.roles_claim]
-    else:
-        for part in auth.roles_claim.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
+    found = _claim(claims, auth.roles_claim)
     values = cast("list[object]", found) if isinstance(found, list | tuple) else [found]
     return frozenset[Role]().union(*(auth.role_of.get(value, ()) for value in values if isinstance(value, str)))
+
+
+def _claim(claims: Mapping[str, object], name: str) -> object:
+    """Return a claim; one whose name is an address with dots comes before a way into nested claims."""
+    if name in claims or "." not in name:
+        return claims.get(name)
+    first, rest = name.split(".", 1)
+    inner = claims.get(first)
+    return _claim(cast("Mapping[str, object]", inner), rest) if isinstance(inner, Mapping) else None
 
 
 def _time(value: object) -> datetime | None:

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
+from core.server.auth_settings import read_auth_settings
 from core.server.sign_in import login_route
+from core.settings import Settings
 
 HEALTH_PATH = "/api/health"
 HOSTS_VARIABLE = "SECOND_READ_ALLOWED_HOSTS"
@@ -23,13 +25,17 @@ def code_version() -> str:
         return "uninstalled checkout"
 
 
-def routes(secret: str) -> list[BaseRoute]:
+def routes(settings: Settings, secret: str) -> list[BaseRoute]:
     """Return every route of our own.
 
+    The demonstration sign-in is one of them only where no provider vouches for people.
+
     Args:
+        settings: Names the home folder.
         secret: Signs sign-in cookies.
     """
-    return [Route(HEALTH_PATH, health, methods=["GET"]), login_route(secret)]
+    own: list[BaseRoute] = [Route(HEALTH_PATH, health, methods=["GET"])]
+    return [*own, login_route(settings, secret)] if read_auth_settings(settings).is_demonstration else own
 
 
 async def health(_request: Request) -> JSONResponse:

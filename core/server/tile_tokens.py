@@ -7,6 +7,7 @@ logs. It names the user as well, and the sign-in cookie of the request must be t
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 LIFETIME_S = 900.0
 """How long a token holds; the viewer asks its page for a new one before that, so the page checks again."""
 _SALT = "second-read-slide"
-_COOKIE_NAME = "_streamlit_user"
+COOKIE_NAME = "_streamlit_user"
+"""The cookie Streamlit reads `st.user` from."""
+_PARTS = re.compile(r"chunks-([0-9]{1,2})")
 _COOKIE_AGE_S = 30 * 24 * 3600
 
 
@@ -75,17 +78,23 @@ def subject_of(claims: Mapping[str, object]) -> str | None:
     return f"{claims.get('iss', '')}|{claims['sub']}"
 
 
-def cookie_subject(secret: str, cookies: Mapping[str, str]) -> str | None:
-    """Return who the sign-in cookie of a request names; None if it is missing or was not signed here.
+def cookie_claims(secret: str, cookies: Mapping[str, str]) -> Mapping[str, object] | None:
+    """Return what the sign-in cookie of a request says; None if it is missing or was not signed here.
 
-    The format is Streamlit 1.67's: JSON claims, signed by itsdangerous with the cookie's name as salt.
+    The format is Streamlit 1.67's: JSON claims, signed by itsdangerous with the cookie's name as salt. Claims too long
+    for one cookie, as of somebody in many groups, come in numbered ones; the first then says how many.
     """
-    value = cookies.get(_COOKIE_NAME)
-    if not value:
-        return None
     try:
-        text = URLSafeTimedSerializer(secret, salt=_COOKIE_NAME).loads(value.strip('"'), max_age=_COOKIE_AGE_S)
+        text = _signed(secret, cookies, COOKIE_NAME)
+        parts = _PARTS.fullmatch(text)
+        if parts is not None:
+            text = "".join(_signed(secret, cookies, f"{COOKIE_NAME}_{i + 1}") for i in range(int(parts[1])))
         claims: object = json.loads(text)
     except (BadData, TypeError, ValueError):
         return None
-    return subject_of(cast("dict[str, object]", claims)) if isinstance(claims, dict) else None
+    return cast("dict[str, object]", claims) if isinstance(claims, dict) else None
+
+
+def _signed(secret: str, cookies: Mapping[str, str], name: str) -> str:
+    value = cookies.get(name, "").strip('"')
+    return str(URLSafeTimedSerializer(secret, salt=name).loads(value, max_age=_COOKIE_AGE_S))

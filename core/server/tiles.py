@@ -28,6 +28,7 @@ from core.errors import (
 )
 from core.server import tile_tokens
 from core.server.assets import Assets, asset_route
+from core.server.session_gate import SessionGate
 from core.server.slide_cache import BorrowedSlide, OpenSlides
 from core.server.tile_tokens import TileToken, TokenRefusedError
 from core.services import layers
@@ -57,8 +58,9 @@ class _Viewer:
     secret: str
     slides: OpenSlides
     limiter: CapacityLimiter
+    sessions: SessionGate
 
-    def permit(self, request: Request) -> TileToken:
+    async def permit(self, request: Request) -> TileToken:
         """Return the request's permission for the slide in its address.
 
         Raises:
@@ -68,8 +70,10 @@ class _Viewer:
         token = tile_tokens.read(self.secret, text)
         if token.slide_id != request.path_params["slide_id"]:
             raise TokenRefusedError("The permission is for another slide.")
-        if tile_tokens.cookie_subject(self.secret, request.cookies) != token.user:
-            raise TokenRefusedError("The permission is another user's. Sign in again and reload the page.")
+        if await self.sessions.subject(request.cookies) != token.user:
+            raise TokenRefusedError(
+                "The permission is another user's, or your sign-in has ended. Sign in again and reload the page."
+            )
         return token
 
 
@@ -85,7 +89,7 @@ def tile_routes(settings: Settings, *, secret: str, slides: OpenSlides, assets: 
         slides: The open slides of this process.
         assets: The viewer's scripts.
     """
-    viewer = _Viewer(settings, secret, slides, CapacityLimiter(READ_THREADS))
+    viewer = _Viewer(settings, secret, slides, CapacityLimiter(READ_THREADS), SessionGate(settings, secret))
     paths: tuple[tuple[str, Answer], ...] = (
         ("info", _info),
         ("{version}/tiles/{level}/{address}", _tile),
@@ -103,7 +107,7 @@ def _guarded(viewer: _Viewer, answer: Answer) -> Callable[[Request], Awaitable[R
 
     async def guarded(request: Request) -> Response:
         try:
-            return await answer(viewer, request, viewer.permit(request))
+            return await answer(viewer, request, await viewer.permit(request))
         except (SecondReadError, TokenRefusedError) as err:
             status = next((code for kind, code in _STATUS if isinstance(err, kind)), 500)
             return PlainTextResponse(str(err), status_code=status, headers={"Cache-Control": "no-store"})

@@ -8,7 +8,9 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from core.domain import NOT_FOR_DIAGNOSIS
-from core.server.identity import ROLE_NAMES, User
+from core.server.identity import User
+from core.services.sessions import revoke_everywhere, revoke_session
+from pages.parts.session import current_settings
 
 PHANTOM_SENTENCE = "Generated phantom slides say nothing about clinical accuracy."
 """Stands on every page, because the demonstration cohort is made of such slides."""
@@ -47,9 +49,26 @@ def show_sidebar(user: User, *, links: Sequence[tuple[Page, str]]) -> None:
         for page, icon in links:
             st.page_link(page, icon=icon)
         st.space("small")
-        st.markdown(f"**{user.name}**  \n{ROLE_NAMES[user.role]}")
-        if st.button("Sign out", key="sign_out", icon=":material/logout:", width="stretch"):
-            st.logout()
+        st.markdown(f"**{user.name}**  \n{user.roles_in_words}")
+        _show_way_out(user)
+
+
+def _show_way_out(user: User) -> None:
+    """Let the person end this session, or every session there is; either way it is ended in the log as well."""
+    settings = current_settings()
+    if st.button("Sign out", key="sign_out", icon=":material/logout:", width="stretch"):
+        revoke_session(settings, user.session_id, because="signed out", actor=user.actor)
+        st.logout()
+    everywhere = st.button(
+        "Sign out everywhere",
+        key="sign_out_everywhere",
+        type="tertiary",
+        width="stretch",
+        help="Ends this session and every other one of yours, in all browsers and on all machines.",
+    )
+    if everywhere:
+        revoke_everywhere(settings, user.person.person_id, because="signed out everywhere", actor=user.actor)
+        st.logout()
 
 
 def show_footer() -> None:

@@ -14,10 +14,12 @@ from people_kit import CLERK, enrol
 from streamlit.testing.v1 import AppTest
 
 from core.domain import MppSource, ReadCategory, Region, SlideStatus, Stain
-from core.server.identity import DEMONSTRATION_ISSUER, Role
+from core.roles import Role
+from core.server.sign_in import demonstration_claims
 from core.services.catalogue import SlideRequest, add_slides
 from core.services.flagging import refresh_flags
 from core.services.jobs import enqueue
+from core.services.people import ensure_demonstration
 from core.services.review import record_diagnosis
 from core.services.run_files import RunFolder
 from core.settings import Settings
@@ -42,6 +44,7 @@ def home(empty_home: Settings, tmp_path: Path) -> Settings:
     """Five cases: missed, agreed, unread, unreadable, waiting for its analysis."""
     settings = empty_home
     enrol(settings, "Another Reader", "another tab")
+    ensure_demonstration(settings, "Ada Reader", roles={Role.PATHOLOGIST}, actor=CLERK)
     files = tmp_path / "scans"
     files.mkdir()
     plan = {"missed": "MISSED", "agreed": "AGREED", "agreed-2": "AGREED", "unread": "UNREAD", "broken": "BROKEN"}
@@ -135,8 +138,8 @@ def _with_result(settings: Settings, run: RunResult, *, score: float) -> RunResu
 
 
 def claims(role: Role = Role.PATHOLOGIST, *, name: str = "Ada Reader") -> dict[str, object]:
-    """What the server hands a page after sign-in."""
-    return {"is_logged_in": True, "iss": DEMONSTRATION_ISSUER, "sub": name, "name": name, "role": role.value}
+    """Sign somebody in at the home that the environment names: what the server then hands a page."""
+    return demonstration_claims(Settings.from_environment(), name, role=role)
 
 
 @pytest.fixture

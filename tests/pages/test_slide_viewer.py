@@ -10,8 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from viewer_kit import FIRST, SECOND, UNSCALED, make_home
 
+from core.roles import Role
 from core.server.identity import DEMONSTRATION_ISSUER
 from core.server.secret import cookie_secret
+from core.server.sign_in import demonstration_claims
 from core.server.tile_tokens import read
 from core.settings import Settings
 
@@ -27,7 +29,7 @@ def viewer_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def payload(settings: Settings, monkeypatch: pytest.MonkeyPatch, *, role: str = "pathologist", **query: str) -> Any:
     monkeypatch.setenv("SECOND_READ_HOME", str(settings.home))
     at = AppTest.from_file(str(Path(__file__).with_name("viewer_page.py")), default_timeout=20)
-    at.user = {"is_logged_in": True, "iss": DEMONSTRATION_ISSUER, "sub": "ada", "name": "Ada", "role": role}
+    at.user = demonstration_claims(settings, "Ada", role=Role(role))
     for key, value in query.items():
         at.query_params[key] = value
     at.run()

@@ -104,7 +104,7 @@ def test_what_another_tab_did_first_is_said_in_a_sentence(home, open_page):
 def test_a_viewer_looks_only(open_page, texts):
     at = open_page("slides.py", role=Role.VIEWER)
     assert not at.exception
-    assert [button.key for button in at.button] == ["sign_out"]
+    assert [button.key for button in at.button] == ["sign_out", "sign_out_everywhere"]
     assert "Your role looks only" in texts(at)
 
 

@@ -17,5 +17,5 @@ SECRET = cookie_secret(SETTINGS)
 app = st.App(
     Path(__file__).with_name("viewer_page.py"),
     secrets={"auth": {"cookie_secret": SECRET}},
-    routes=[login_route(SECRET), *viewer_routes(SETTINGS, secret=SECRET)],
+    routes=[login_route(SETTINGS, SECRET), *viewer_routes(SETTINGS, secret=SECRET)],
 )

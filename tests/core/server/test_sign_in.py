@@ -12,19 +12,27 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from core.errors import StorageError
-from core.server.identity import Role, clean_name, user_from_claims
+from core.roles import Role
+from core.server.auth_settings import AuthSettings
+from core.server.claims import identity_of
+from core.server.identity import clean_name, user_of
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
 from core.server.sign_in import COOKIE_NAME, login_url, safe_target
+from core.services import people
+from core.services.sessions import Standing, visit
+from core.settings import Settings
 
 SECRET = "s" * 43
 ORIGIN = "http://127.0.0.1:8501"
 
 
-def get(url: str, *, host: str = "127.0.0.1", headers: dict[str, str] | None = None) -> httpx.Response:
+def get(
+    settings: Settings, url: str, *, host: str = "127.0.0.1", headers: dict[str, str] | None = None
+) -> httpx.Response:
     """Ask the routes, behind their guard, as somebody at `host`."""
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts({}))
-    app = Starlette(routes=routes(SECRET), middleware=[hosts])
+    app = Starlette(routes=routes(settings, SECRET), middleware=[hosts])
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app, client=(host, 50_000))
@@ -40,16 +48,21 @@ def claims_of(cookie: str) -> dict:
     return json.loads(value)
 
 
-def test_streamlit_reads_the_cookie_and_the_user_comes_back_out():
-    response = get(login_url("Ada  Reader", role=Role.LEAD, target="/case?case=A+1"))
+def test_streamlit_reads_the_cookie_and_the_user_comes_back_out(settings):
+    response = get(settings, login_url("Ada  Reader", role=Role.LEAD, target="/case?case=A+1"))
     assert response.status_code == 303
     assert response.headers["location"] == "/case?case=A+1"
     assert COOKIE_NAME == USER_COOKIE_NAME
     claims = claims_of(response.cookies[COOKIE_NAME])
     assert claims["origin"] == ORIGIN
-    user = user_from_claims(claims)
+    identity = identity_of(claims, AuthSettings())
+    assert identity is not None
+    found = visit(settings, identity, hours=12)
+    user = user_of(found)
     assert user is not None
-    assert (user.name, user.role, user.actor) == ("Ada Reader", Role.LEAD, "Ada Reader (demonstration)")
+    assert (user.name, user.roles, user.actor) == ("Ada Reader", {Role.LEAD}, "Ada Reader (demonstration)")
+    assert found.session is not None
+    assert found.session.user_agent.startswith("python-httpx")
     attributes = response.headers["set-cookie"].lower()
     assert "httponly" in attributes
     assert "samesite=lax" in attributes
@@ -66,11 +79,13 @@ def test_streamlit_reads_the_cookie_and_the_user_comes_back_out():
         ("127.0.0.1", {}, "name=&role=lead", 400),
         ("127.0.0.1", {}, "name=%00&role=lead", 400),
         ("127.0.0.1", {}, f"name={'x' * 61}&role=lead", 400),
+        ("127.0.0.1", {}, "name=system&role=lead", 403),
+        ("127.0.0.1", {}, "name=root+(command+line)&role=lead", 403),
         ("::1", {"Sec-Fetch-Site": "same-origin"}, "name=Ada&role=lead", 303),
     ],
 )
-def test_who_gets_a_cookie(host, headers, query, status):
-    response = get(f"/demo/login?{query}", host=host, headers=headers)
+def test_who_gets_a_cookie(settings, host, headers, query, status):
+    response = get(settings, f"/demo/login?{query}", host=host, headers=headers)
     assert response.status_code == status
     assert (COOKIE_NAME in response.cookies) == (status == 303)
 
@@ -93,18 +108,52 @@ def test_sign_in_never_leads_out_of_the_dashboard(target, expected):
     assert safe_target(target) == expected
 
 
+GOOD = {"is_logged_in": True, "iss": "second-read-demonstration", "sub": "ada", "name": "Ada", "iat": 1e9}
+
+
 @pytest.mark.parametrize(
-    "claims",
+    "changes",
     [
-        {},
-        {"is_logged_in": False, "iss": "second-read-demonstration", "name": "Ada", "role": "lead"},
-        {"is_logged_in": True, "iss": "https://accounts.example", "name": "Ada", "role": "lead"},
-        {"is_logged_in": True, "iss": "second-read-demonstration", "name": "Ada", "role": "admin"},
-        {"is_logged_in": True, "iss": "second-read-demonstration", "name": "", "role": "lead"},
+        {"is_logged_in": False},
+        {"is_logged_in": "yes"},
+        {"iss": "https://accounts.example"},
+        {"iss": None},
+        {"sub": ""},
+        {"sub": 7},
+        {"iat": None},
+        {"iat": "yesterday"},
+        {"iat": True},
+        {"iat": 1e300},
     ],
 )
-def test_claims_that_make_nobody_a_user(claims):
-    assert user_from_claims(claims) is None
+def test_claims_that_make_nobody_a_user(changes):
+    assert identity_of(GOOD, AuthSettings()) is not None
+    assert identity_of(GOOD | changes, AuthSettings()) is None
+
+
+def test_a_cookie_without_the_session_it_was_minted_with_opens_nothing(settings):
+    identity = identity_of(GOOD, AuthSettings())
+    assert identity is not None
+    found = visit(settings, identity, hours=12)
+    assert (found.standing, found.person, user_of(found)) == (Standing.EXPIRED, None, None)
+
+
+def test_whose_access_a_lead_closed_gets_no_cookie(settings):
+    get(settings, "/demo/login?name=Eve&role=viewer")
+    (eve,) = people.list_people(settings, actor="x (command line)")
+    people.set_active(settings, eve.person_id, active=False, actor="x (command line)")
+    response = get(settings, "/demo/login?name=Eve&role=lead")
+    assert (response.status_code, COOKIE_NAME in response.cookies) == (403, False)
+    assert "closed the access" in response.text
+
+
+def test_where_a_provider_vouches_for_people_nobody_signs_in_by_typing_a_name(settings):
+    assert get(settings, "/demo/login?name=Ada&role=lead").status_code == 303
+    (settings.home / "auth.toml").write_text(
+        '[auth]\nclient_id = "a"\nclient_secret = "b"\nserver_metadata_url = "https://x.example/.well-known"\n'
+        'redirect_uri = "https://y.example/oauth2callback"\n'
+    )
+    assert get(settings, "/demo/login?name=Ada&role=lead").status_code == 404
 
 
 def test_names_are_cleaned():
@@ -133,7 +182,7 @@ def test_a_home_that_is_a_file_is_refused_with_a_sentence(settings):
         cookie_secret(settings)
 
 
-def test_health_says_so_and_other_hosts_are_refused():
-    assert get("/api/health").json()["status"] == "ok"
-    assert get("/api/health", headers={"Host": "evil.example"}).status_code == 400
+def test_health_says_so_and_other_hosts_are_refused(settings):
+    assert get(settings, "/api/health").json()["status"] == "ok"
+    assert get(settings, "/api/health", headers={"Host": "evil.example"}).status_code == 400
     assert allowed_hosts({"SECOND_READ_ALLOWED_HOSTS": "lab.example, "}) == ["127.0.0.1", "localhost", "lab.example"]

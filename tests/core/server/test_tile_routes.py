@@ -25,7 +25,7 @@ from core.domain import Size
 from core.errors import NotFoundError
 from core.server.assets import load_assets
 from core.server.identity import Role
-from core.server.sign_in import COOKIE_NAME, sign_in_cookie
+from core.server.sign_in import COOKIE_NAME, demonstration_claims, sign_in_cookie
 from core.server.slide_cache import OpenSlides, SlidePlace
 from core.server.tile_tokens import grant, read, sign, subject_of
 from core.server.tiles import PING_PATH, READ_THREADS, SLIDES_PATH, tile_routes
@@ -121,7 +121,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     assets = load_assets(Path(__file__).parents[3] / "pages" / "parts" / "viewer_component", tmp_path / "none")
     routes = tile_routes(settings, secret=SECRET, slides=slides, assets=assets)
     client = Client(Starlette(routes=routes))
-    client.cookies.set(COOKIE_NAME, sign_in_cookie(SECRET, name="Ada", role=Role.PATHOLOGIST, origin="http://x"))
+    claims = demonstration_claims(settings, "Ada", role=Role.PATHOLOGIST)
+    client.cookies.set(COOKIE_NAME, sign_in_cookie(SECRET, claims, origin="http://x"))
     yield Site(client, slides, tmp_path, settings)
     client.close()
     slides.close()
@@ -234,7 +235,8 @@ def test_without_altered_expired_or_foreign_permission_nothing_is_shown(site: Si
 
 def test_a_cookie_of_another_secret_names_nobody(site: Site) -> None:
     site.client.cookies.clear()
-    forged = sign_in_cookie("another secret of thirty-two characters", name="Ada", role=Role.LEAD, origin="http://x")
+    claims = demonstration_claims(site.settings, "Ada", role=Role.LEAD)
+    forged = sign_in_cookie("another secret of thirty-two characters", claims, origin="http://x")
     site.client.cookies.set(COOKIE_NAME, forged)
     refused(site.client.get(f"{SLIDES_PATH}/one/info", headers=site.headers("one")), 403, "another user")
 
