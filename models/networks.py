@@ -55,7 +55,11 @@ def _torchvision(name: str, classes: int) -> nn.Module:
 
 
 def _timm(name: str, classes: int) -> nn.Module:
-    return timm.create_model(name, pretrained=False, num_classes=classes)
+    network = timm.create_model(name, pretrained=False)
+    # timm draws a last layer by its number of OUTPUTS: with two classes 25 times too wide, and fine-tuning starts with
+    # a loss of 1 to 5. The new layer is drawn by its inputs, as torch does.
+    network.reset_classifier(classes)
+    return network
 
 
 _RESNET = "He et al. 2016, arXiv:1512.03385, as built by torchvision"
