@@ -9,7 +9,9 @@ from core.errors import InputError
 from models.cards import SHIPPED
 from models.device import Device, choose_device
 from models.encoders.builtin import backbone_encoder, backbone_licence, backbone_name, default_start, tile_model_encoder
+from models.encoders.folders import read_folder
 from models.encoders.licences import require_accepted
+from models.encoders.local import local_encoder
 from models.encoders.protocol import Encoder
 from models.networks import ARCHITECTURES
 
@@ -47,6 +49,10 @@ def load_encoder(
         start = start or default_start(architecture)
         require_accepted(backbone_name(architecture, start=start), backbone_licence(start), accepted_licences)
         return backbone_encoder(architecture, start=start, device=chosen)
+    if Path(spec).is_dir():
+        folder = read_folder(Path(spec))
+        require_accepted(folder.name, folder.licence, accepted_licences)
+        return local_encoder(folder, device=chosen)
     raise InputError(
         f"{spec!r} is no encoder. Name a tile model (model:idc), a backbone (efficientnet_lite0, "
         "resnet50=FILE.safetensors), or a folder with an encoder's files."
