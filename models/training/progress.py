@@ -24,7 +24,7 @@ class Moment:
     step: int
     """Steps done of the epoch at hand; 0 right after an epoch."""
     steps: int
-    """Steps of an epoch."""
+    """Steps of an epoch; 0 where no epoch has begun."""
     sentence: str = ""
     """What an epoch brought; empty in the middle of one."""
     member: int = 1

@@ -57,7 +57,7 @@ def write_record(
                 "start": state.start_words,
                 "best_epoch": state.best_epoch,
                 "epochs_run": len(state.history),
-                "criterion_value": state.best_value,
+                config.criterion: getattr(state.history[state.best_epoch - 1], config.criterion),
             }
             for seed, state in zip(config.member_seeds, states, strict=True)
         ],

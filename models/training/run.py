@@ -36,8 +36,10 @@ class TrainingResult:
     """Of the first member."""
     best_epoch: int
     """Of the first member."""
+    criterion: str
+    """Name of what the best epoch is best at."""
     criterion_value: float
-    """Of the first member's best epoch, on the validation patients; higher is better."""
+    """Of the first member's best epoch, on the validation patients."""
     seconds: float
     """Of the epochs of all members and all sessions of this run together."""
     warnings: tuple[str, ...]
@@ -91,15 +93,31 @@ def train(
     parts = {part: patches.select(patches.of_groups(split.part(part))) for part in PARTS}
     warnings = (*patches.warnings, *few_data_warnings(parts["train"]))
     with alone_in(config.output):
+        for warning in warnings:
+            _LOG.info("%s", warning)
+            if progress is not None:
+                progress(Moment(0, config.epochs, 0, 0, f"Warning: {warning}"))
         states: list[FitState] = []
         for _ in range(config.members):
             states.append(_fit_member(config, parts, states, progress))
         card = export(config, states, parts=parts, split=split, warnings=warnings)
         write_record(config, card, patches, states, counts=_counts(parts), warnings=warnings)
+    return _result(config, card, states, warnings)
+
+
+def _result(
+    config: TrainingConfig, card: ModelCard, states: Sequence[FitState], warnings: tuple[str, ...]
+) -> TrainingResult:
     first = states[0]
-    seconds = sum(record.seconds for state in states for record in state.history)
     return TrainingResult(
-        config.output, card, len(first.history), first.best_epoch, first.best_value, seconds, warnings
+        output=config.output,
+        card=card,
+        epochs_run=len(first.history),
+        best_epoch=first.best_epoch,
+        criterion=config.criterion,
+        criterion_value=getattr(first.history[first.best_epoch - 1], config.criterion),
+        seconds=sum(record.seconds for state in states for record in state.history),
+        warnings=warnings,
     )
 
 

@@ -82,6 +82,8 @@ def log_of(folder: Path) -> list[dict[str, str]]:
 def test_a_run_leaves_a_usable_model_with_its_card_log_and_record(config_path: Path) -> None:
     told: list[Moment] = []
     result = train_from_config(config_path, progress=told.append)
+    warned, told = told[:2], told[2:]
+    assert [news.sentence.split(":")[0] for news in warned] == ["Warning"] * 2
     steps = (0, *range(1, 4), 0, *range(1, 4), 0)  # 54 patches in batches of about 16
     assert [(news.epoch, news.step) for news in told] == list(zip((0,) * 4 + (1,) * 4 + (2,), steps, strict=True))
     assert {(news.epochs, news.steps) for news in told} == {(2, 3)}
