@@ -53,6 +53,11 @@ class Settings:
     """Threads that decode tiles while the network computes."""
     stride_um: float | None = None
     """Step from tile to tile in um; None = the model's tile size, so that tiles neither overlap nor leave gaps."""
+    aggregators: tuple[str, ...] = ()
+    """Trained aggregators that score every slide besides the rules: names below `aggregators_dir`, or paths."""
+    decision: str = ""
+    """What decides a slide: "" = the default rule with the model card's threshold; the name of an active aggregator,
+    with its own threshold; or RULE:THRESHOLD, since no card states a threshold for another rule."""
     min_tissue_fraction: float = 0.25
     """Tiles with less tissue than this are dropped and counted as background."""
     upload_limit_mib: int = 200
@@ -75,6 +80,11 @@ class Settings:
         return self.home / "results"
 
     @property
+    def aggregators_dir(self) -> Path:
+        """Where trained aggregators are kept, one folder a name."""
+        return self.home / "aggregators"
+
+    @property
     def uploads_dir(self) -> Path:
         """Where uploaded slides are kept."""
         return self.home / "uploads"
@@ -94,6 +104,8 @@ class Settings:
             batch_size=_positive_int(environ, "SECOND_READ_BATCH_SIZE", 32),
             stride_um=_positive_um(environ, "SECOND_READ_STRIDE_UM"),
             read_threads=_positive_int(environ, "SECOND_READ_READ_THREADS", 2),
+            aggregators=tuple(filter(None, map(str.strip, environ.get("SECOND_READ_AGGREGATORS", "").split(",")))),
+            decision=environ.get("SECOND_READ_DECISION", "").strip(),
         )
 
 

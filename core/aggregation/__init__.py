@@ -21,6 +21,7 @@ from core.aggregation.rules import (
     top_k,
     top_k_mean,
 )
+from core.aggregation.share_out import share_out
 
 __all__ = [
     "DEFAULT_AGGREGATION",
@@ -38,6 +39,7 @@ __all__ = [
     "roll_up",
     "saliency_mean",
     "share_above",
+    "share_out",
     "top_k",
     "top_k_mean",
 ]

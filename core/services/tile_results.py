@@ -11,23 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.aggregation import (
-    DEFAULT_AGGREGATION,
-    Aggregation,
-    AggregationSettings,
-    aggregate,
-    carrying_tiles,
-    labels_present,
-)
+from core.aggregation import Aggregation, AggregationSettings, aggregate, labels_present
 from core.domain import Mpp, Size, SlideStatus
 from core.heatmap import colourise, value_image
 from core.inference import TileModel, TilePredictions, predict_tiles
 from core.qc import QC_COLUMNS, QC_VERSION, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
 from core.saliency import SALIENCY_VERSION, haematoxylin_density
+from core.services.deciding import decided, default_decision
 from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
 from core.settings import Settings
 from core.slides import SlideReader
-from core.store.records import CARRYING_ARTEFACT, CLASSES_PRESENT, RunResult
+from core.store.records import CLASSES_PRESENT, RunResult
 from core.tiles import TileGrid, TileSpec, tile_grid
 from core.tissue import TissueMask
 from models.cards import ModelCard
@@ -165,42 +159,15 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
         slide_threshold=AggregationSettings().slide_threshold,
     )
     positive = card.target_probability(probabilities)
-    score = decision_score(positive)
-    called = score >= card.slide_threshold
-    peak = int(positive.argmax())
-    # A positive call rests on its top tiles; a negative one on everything that was looked at.
-    carrying = carrying_tiles(positive) if called else np.arange(len(positive))
-    return replace(
+    judged = replace(
         run,
         scores=scores,
         settings={**run.settings, CLASSES_PRESENT: list(present)},
-        label=_label(card, scores[DEFAULT_AGGREGATION.value], called=called),
-        decision_aggregation=DEFAULT_AGGREGATION.value,
-        decision_score=score,
-        peak=measured.predictions.grid.region(peak),
-        qc={**report.to_dict(), CARRYING_ARTEFACT: float(unusable(measured.qc)[carrying].mean())},
+        peak=measured.predictions.grid.region(int(positive.argmax())),
+        qc=report.to_dict(),
         tiles_per_second=round(len(probabilities) / measured.seconds, 2),
     )
-
-
-def decision_score(target: NDArray[np.floating]) -> float:
-    """Return the slide's score: the tiles' probability of the target, aggregated by the default rule.
-
-    The target may be several classes. Their probabilities are added tile by tile, before aggregation: a slide half one
-    kind of cancer and half another is all cancer, which no class by itself would say.
-
-    Args:
-        target: (N,) probability of the target.
-    """
-    both = np.column_stack((1 - target, target)).astype(np.float32)
-    return float(aggregate(both)[DEFAULT_AGGREGATION][1])
-
-
-def _label(card: ModelCard, scores: dict[str, float], *, called: bool) -> str:
-    """Return the strongest of the target's classes if the target is called, else the strongest of the others."""
-    return max(
-        (name for name in card.classes if (name in card.positive_classes) == called), key=lambda name: scores[name]
-    )
+    return decided(judged, card, default_decision(card, positive), target=positive, unusable=unusable(measured.qc))
 
 
 def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slide: Size) -> None:

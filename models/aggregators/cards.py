@@ -32,7 +32,7 @@ ATTENTION_KIND = "abmil"
 ENOUGH_SLIDES = 1000
 """Below this number of training slides a trained aggregator is refused unless the user accepts it by name."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_TUPLES = ("classes", "features", "limits")
+_TUPLES = ("classes", "positive_classes", "features", "limits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,14 @@ class AggregatorCard:
     """An entry of `KINDS`."""
     classes: tuple[str, ...]
     """Of the tile model, in its order."""
-    positive_class: str
-    """What the probability is of."""
+    positive_classes: tuple[str, ...]
+    """What the probability is of: at least one of these is on the slide."""
     tile_model: str
     """Whose tile probabilities, or on whose tiles, it was trained."""
     tile_model_sha256: str
     """Weights of that model: with others the statistics mean something else."""
+    tiles: str
+    """Size, step and least tissue of the tiles, in words; the numbers of tiles that touch or are high follow them."""
     encoder: str
     """Name of the encoder for attention; empty for statistics."""
     encoder_sha256: str
@@ -92,7 +94,10 @@ class AggregatorCard:
                 (not _NAME.fullmatch(self.name), "name must be lower-case letters, digits, - and _"),
                 (self.name in {rule.value for rule in Aggregation}, "name is that of a rule without training"),
                 (self.kind not in KINDS, f"kind must be one of {', '.join(KINDS)}"),
-                (self.positive_class not in self.classes, "positive_class must be one of classes"),
+                (
+                    not self.positive_classes or not set(self.positive_classes) < set(self.classes),
+                    "positive_classes must be some of classes, and not all",
+                ),
                 (statistics != bool(self.features), "features belong to statistics, and only there"),
                 (statistics == bool(self.encoder), "an encoder belongs to attention, and only there"),
                 (statistics == bool(self.encoder_sha256), "encoder_sha256 belongs to the encoder"),
@@ -107,6 +112,11 @@ class AggregatorCard:
         ]
         if problems:
             raise ModelError(f"The aggregator card {self.name!r} cannot be used: {'; '.join(problems)}.")
+
+    @property
+    def target(self) -> str:
+        """The positive classes in one word: the column that its probability stands in."""
+        return " or ".join(self.positive_classes)
 
     @property
     def meaning(self) -> str:

@@ -36,9 +36,11 @@ class AggregatorPlan:
     folder: Path
     """Where card, weights, record and log go."""
     classes: tuple[str, ...]
-    positive_class: str
+    positive_classes: tuple[str, ...]
     tile_model: str
     tile_model_sha256: str
+    tiles: str
+    """How the tiles were cut, in words."""
     encoder: str = ""
     encoder_sha256: str = ""
     labels: str
@@ -110,9 +112,10 @@ def draft_card(
         name=plan.name,
         kind=plan.kind,
         classes=plan.classes,
-        positive_class=plan.positive_class,
+        positive_classes=plan.positive_classes,
         tile_model=plan.tile_model,
         tile_model_sha256=plan.tile_model_sha256,
+        tiles=plan.tiles,
         encoder=plan.encoder,
         encoder_sha256=plan.encoder_sha256,
         features=features,

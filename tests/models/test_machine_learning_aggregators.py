@@ -127,9 +127,10 @@ def card_for(fitted: Fitted, **changes: object) -> AggregatorCard:
         "name": "trial",
         "kind": fitted.kind,
         "classes": ("other", "idc"),
-        "positive_class": "idc",
+        "positive_classes": ("idc",),
         "tile_model": "idc",
         "tile_model_sha256": "a" * 64,
+        "tiles": "200 um",
         "encoder": "",
         "encoder_sha256": "",
         "features": tuple(f"f{i}" for i in range(F)),
@@ -178,7 +179,7 @@ def test_a_card_reads_back_as_it_was_and_nothing_in_the_folder_is_a_pickle(tmp_p
         ({"weights": "trial.pkl"}, "never a pickle"),
         ({"weights": "../trial.safetensors"}, "without a folder"),
         ({"threshold": 1.5}, "between 0 and 1"),
-        ({"positive_class": "dcis"}, "one of classes"),
+        ({"positive_classes": ("dcis",)}, "some of classes"),
     ],
 )
 def test_cards_that_contradict_themselves_are_refused(changes, says):
