@@ -7,7 +7,6 @@ product at a time; for timm and torchvision by those libraries' own networks, bu
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
