@@ -50,6 +50,9 @@ class Architecture:
     """Deviation of R, G, B that its ImageNet weights were trained with, 0-255."""
 
 
+_LITE0_FEATURES = 1280
+
+
 def _torchvision(name: str, classes: int) -> nn.Module:
     return get_model(name, weights=None, num_classes=classes)
 
@@ -58,7 +61,7 @@ def _timm(name: str, classes: int) -> nn.Module:
     network = timm.create_model(name, pretrained=False)
     # timm draws a last layer by its number of OUTPUTS: with two classes 25 times too wide, and fine-tuning starts with
     # a loss of 1 to 5. The new layer is drawn by its inputs, as torch does.
-    network.reset_classifier(classes)
+    network.set_submodule("classifier", nn.Linear(_LITE0_FEATURES, classes))
     return network
 
 
@@ -93,7 +96,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "efficientnet_lite0": Architecture(
             partial(_timm, "tf_efficientnet_lite0"),
             "Tan & Le 2019, arXiv:1905.11946, the Lite variant (no squeeze-and-excitation), as built by timm",
-            embedding_size=1280,
+            embedding_size=_LITE0_FEATURES,
             head="classifier",
             trains_in_bf16=False,
             mean_255=(127.0, 127.0, 127.0),  # the Lite weights were trained with (x - 127) / 128
