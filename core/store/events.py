@@ -55,6 +55,7 @@ class Action(StrEnum):
     PERSON_CHANGED = "person.changed"
     SESSION_OPENED = "session.opened"
     SESSION_REVOKED = "session.revoked"
+    PREDICTION_IMPORTED = "prediction.imported"
 
 
 def case_entity(case_id: str) -> str:

@@ -6,11 +6,11 @@ from sqlite_utils import Database, Migrations
 
 from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
-LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations", *CONSULT_TABLES)
+LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations", *CONSULT_TABLES, "imported_predictions")
 """Tables whose rows are never changed or deleted."""
 
 migrations = Migrations("second_read")
@@ -58,6 +58,14 @@ def fifth(database: Database) -> None:
     for statement in CONSULT_STATEMENTS:
         database.conn.execute(statement)
     _keep_append_only(database, CONSULT_TABLES)
+
+
+@migrations(name="0006_imported_predictions")
+def sixth(database: Database) -> None:
+    """Create the table of what other systems said about a case; a row a case, system and version."""
+    for statement in _IMPORTED_PREDICTIONS:
+        database.conn.execute(statement)
+    _keep_append_only(database, ("imported_predictions",))
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:
@@ -293,4 +301,19 @@ _PEOPLE = (
         user_agent TEXT NOT NULL
     ) STRICT""",
     "CREATE INDEX sessions_person ON sessions(person_id, started_at)",
+)
+
+_IMPORTED_PREDICTIONS = (
+    """CREATE TABLE imported_predictions (
+        prediction_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        case_id TEXT NOT NULL REFERENCES cases(case_id),
+        system TEXT NOT NULL,
+        system_version TEXT NOT NULL,
+        label TEXT,
+        probabilities TEXT NOT NULL,
+        source TEXT NOT NULL,
+        import_key TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX imported_predictions_case ON imported_predictions(case_id, system)",
 )

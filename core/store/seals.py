@@ -32,6 +32,7 @@ class Sealed(StrEnum):
     RESOLUTION = "resolution"
     SIGNATURE = "signature"
     CASE_STATE = "case_state"
+    IMPORTED_PREDICTION = "imported_prediction"
 
 
 # Columns are named: one that a later migration adds must not change the digest of rows sealed before it.
@@ -98,6 +99,10 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "SELECT change_id, case_id, step, from_state, to_state, reason, actor, created_at FROM case_states "
         "WHERE change_id = ?",
     ),
+    Sealed.IMPORTED_PREDICTION: (
+        "SELECT prediction_id, case_id, system, system_version, label, probabilities, source, import_key, created_at "
+        "FROM imported_predictions WHERE prediction_id = ?",
+    ),
 }
 
 _COUNTS: Mapping[Sealed, str] = {
@@ -114,6 +119,7 @@ _COUNTS: Mapping[Sealed, str] = {
     Sealed.RESOLUTION: "SELECT count(*) FROM resolutions",
     Sealed.SIGNATURE: "SELECT count(*) FROM signatures",
     Sealed.CASE_STATE: "SELECT count(*) FROM case_states",
+    Sealed.IMPORTED_PREDICTION: "SELECT count(*) FROM imported_predictions",
 }
 
 

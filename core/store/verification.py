@@ -32,6 +32,7 @@ _SEALED_TABLES = {
     Sealed.RESOLUTION: "resolutions",
     Sealed.SIGNATURE: "signatures",
     Sealed.CASE_STATE: "case_states",
+    Sealed.IMPORTED_PREDICTION: "imported_predictions",
 }
 
 
