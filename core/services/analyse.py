@@ -17,6 +17,7 @@ from core.errors import MissingMppError
 from core.inference import TileModel
 from core.roles import Permission
 from core.services import catalogue
+from core.services.aggregators import apply_active, load_active
 from core.services.authority import require_now
 from core.services.fit import Override, fit_settings, override_words
 from core.services.flagging import refresh_flags
@@ -58,13 +59,15 @@ def analyse_slide(
 
     Raises:
         CancelledError: the user cancelled.
-        ModelError: the model's card or weights cannot be used.
+        ModelError: the model's card or weights cannot be used, or those of an active aggregator.
         StorageError: the results cannot be written.
-        NotFoundError: no slide of that id.
+        NotFoundError: no slide or aggregator of that name.
+        InputError: what should decide cannot be read.
     """
     started = time.monotonic()
     slide = catalogue.get_slide(settings, slide_id)
     card = load_card(model_name or settings.model)
+    active = load_active(settings, card)
     run = _blank_run(settings, slide, card, run_id)
     try:
         with open_slide(Path(slide.path), mpp=slide.mpp_override) as reader:
@@ -72,6 +75,8 @@ def analyse_slide(
             run = _analyse_open(
                 settings, slide, card, run, reader, override=override, progress=progress, cancelled=cancelled
             )
+        if run.status is SlideStatus.OK:
+            run = apply_active(settings, run, card, active, progress=progress, cancelled=cancelled)
     except tuple(OF_THE_SLIDE) as err:
         run = replace(run, status=status_of(err), message=str(err))
     run = replace(run, seconds=time.monotonic() - started)
