@@ -25,6 +25,7 @@ from core.store import results
 from core.store.annotations import Shape
 from core.store.connection import open_log, reading, writing
 from core.store.events import append_event
+from core.store.imports import NewPrediction, insert_prediction
 from core.store.migrations import LOG_TABLES, SCHEMA_VERSION
 from core.store.records import EventRecord
 from core.store.verification import verify
@@ -48,6 +49,11 @@ def fill(settings: Settings) -> str:
         note="",
         actor="ann",
     )
+    foreign = NewPrediction(
+        case_id="C1", system="other", system_version="1", probabilities={"idc": 0.4}, source="a.csv", import_key="k1"
+    )
+    with open_log(settings) as database, writing(database):
+        insert_prediction(database, foreign, actor="ann")
     return slide_id
 
 
