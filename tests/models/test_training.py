@@ -29,6 +29,7 @@ positive_classes = ["dark"]
 mpp = 4.0
 tile_px = 50
 input_px = 32
+architecture = "mobilenet_v3_small"
 seed = 3
 epochs = 2
 batch_size = 16
