@@ -53,10 +53,11 @@ _ARRIVALS: Mapping[Step, CaseStatus] = {
 
 _BY_ARRIVALS = {(state, step): target for state in BASE for step, target in _ARRIVALS.items()}
 
-# A read is added, never changed, so it may come at any time before the resolution; it then moves nothing.
+# Reads and answers are added, never changed, so they may come until the case is resolved; here they move nothing.
 _UNMOVED = {
-    (state, Step.LOCK_READ): state
+    (state, step): state
     for state in (_S.SECOND_OPINION_REQUESTED, _S.OPINION_RECEIVED, _S.AGREED, _S.ADJUDICATION)
+    for step in (Step.LOCK_READ, Step.ANSWER)
 }
 
 _READ_STATES = (_S.READ, _S.COMPARED, _S.CONCORDANT, _S.FLAGGED, _S.REVIEWED)

@@ -9,12 +9,13 @@ from core.domain import SlideStatus
 from core.flags import CaseEvidence, Flag, SlideEvidence, case_flags
 from core.roles import Permission
 from core.services.authority import require
+from core.services.progress import note_arrivals
 from core.settings import Settings
 from core.store.cases import slides_of_case
-from core.store.connection import open_log, writing
-from core.store.records import CARRYING_ARTEFACT, POSITIVE_TITLE, FlagRecord, RunResult, SlideRecord
+from core.store.connection import Log, open_log, writing
+from core.store.records import CARRYING_ARTEFACT, OVERRIDE, POSITIVE_TITLE, FlagRecord, RunResult, SlideRecord
 from core.store.results import latest_runs, save_flags
-from core.store.reviews import current_diagnoses
+from core.store.reviews import counting_diagnosis, diagnoses_of_case
 
 
 def refresh_flags(settings: Settings, case_id: str, *, actor: str) -> tuple[FlagRecord, ...]:
@@ -27,16 +28,22 @@ def refresh_flags(settings: Settings, case_id: str, *, actor: str) -> tuple[Flag
     """
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.REFRESH_FLAGS)
-        reads = current_diagnoses(database, case_id)
-        runs = latest_runs(database, case_id)
-        slides = slides_of_case(database, case_id)
-        evidence = CaseEvidence(
-            # The diagnosis that stands is the one recorded last; earlier and superseded ones stay in the log.
-            read=reads[-1].category if reads else None,
-            slides=tuple(_evidence(slide, runs) for slide in slides if slide.slide_id in runs),
-        )
-        records = tuple(_record(flag) for flag in case_flags(evidence, settings.flags))
-        save_flags(database, case_id, records, actor=actor)
+        return refresh_flags_in(database, settings, case_id, actor=actor)
+
+
+def refresh_flags_in(database: Log, settings: Settings, case_id: str, *, actor: str) -> tuple[FlagRecord, ...]:
+    """Do as `refresh_flags` inside the transaction of the change that makes it due."""
+    read = counting_diagnosis(diagnoses_of_case(database, case_id))
+    runs = latest_runs(database, case_id)
+    slides = slides_of_case(database, case_id)
+    evidence = CaseEvidence(
+        # The diagnosis that stands is the one recorded last; earlier and superseded ones stay in the log.
+        read=read.category if read else None,
+        slides=tuple(_evidence(slide, runs) for slide in slides if slide.slide_id in runs),
+    )
+    records = tuple(_record(flag) for flag in case_flags(evidence, settings.flags))
+    save_flags(database, case_id, records, actor=actor)
+    note_arrivals(database, case_id, actor=actor)
     return records
 
 
@@ -55,6 +62,7 @@ def _evidence(slide: SlideRecord, runs: Mapping[str, RunResult]) -> SlideEvidenc
         carrying_artefact=float(artefact) if isinstance(artefact, (int, float)) else None,
         model=run.model,
         weights_sha256=run.weights_sha256,
+        overridden=OVERRIDE in run.settings,
     )
 
 

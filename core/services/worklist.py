@@ -10,6 +10,9 @@ from pathlib import Path
 from core.domain import CaseStatus, FlagKind, ReadCategory, SlideStatus
 from core.roles import Permission
 from core.services.authority import require
+from core.services.masking import shown_flags, shown_run
+from core.services.progress import status_of
+from core.services.visibility import ALL, UNREAD, Visibility, awaited_cases, awaited_from, blinds_of, visibility_in
 from core.settings import Settings
 from core.store import cases, events, results, reviews
 from core.store.connection import open_log, reading
@@ -32,10 +35,11 @@ UNREAD_AND_CALLED = 2
 """Band of cases nobody has read whose score reaches the model's threshold."""
 REST = 1
 REVIEWED = 0
+BLINDED = 20
+"""Of every case on which a blinded opinion is awaited from whoever looks, whatever the flags."""
+_SETTLED = (CaseStatus.REVIEWED, CaseStatus.RESOLVED, CaseStatus.SIGNED)
 
 _LAST = datetime.max.replace(tzinfo=UTC)
-
-_SAYS_NOTHING_OF_THE_CALL = frozenset({FlagKind.QC_LIMITED, FlagKind.NO_RESULT, FlagKind.AUDIT_SAMPLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +72,13 @@ class CaseRow:
     """Order of the worklist, highest first: the band of the most pressing flag plus its score."""
     revealed: bool
     """Whether the reader who asked may see the model's result in this row."""
+    waits_for_you: bool = False
+    """Whether an opinion on the case is awaited from the person who looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDetail:
-    """A case in full. The model's result is in it whoever asks: `review.open_case` says whether to show it."""
+    """A case as far as whoever asked may see it."""
 
     case: CaseRow
     slides: tuple[SlideRecord, ...]
@@ -85,71 +91,89 @@ class CaseDetail:
     reviews: tuple[ReviewRecord, ...]
     flags: tuple[FlagRecord, ...]
     reveals: tuple[EventRecord, ...]
+    has_result: bool
+    """Whether the model has a result on a slide of the case, shown or not."""
+    visibility: Visibility
+    """What is hidden from whoever asked, and why."""
 
 
 def worklist(settings: Settings, *, actor: str | None = None) -> list[CaseRow]:
     """Return every case, the one that most needs a second pair of eyes first.
 
     With an `actor`, the model's result on a case that nobody has read yet is left out of the row until this reader has
-    had it revealed, so that the list does not tell what the case page hides. The order stays.
+    had it revealed, so that the list does not tell what the case page hides; the order stays. Cases on which a blinded
+    opinion is awaited from the actor come first, with nothing in them that the opinion must not know.
 
     Raises:
         NotAllowedError: the actor may not see cases.
     """
     with open_log(settings) as database, reading(database):
-        if actor is not None:
-            require(database, actor, Permission.SEE_CASES)
         found = overview(database)
-        seen = None if actor is None else reviews.revealed_cases(database, actor=actor)
-    rows = sorted((_row(settings, case) for case in found), key=_order)
-    return rows if seen is None else [_masked(row, seen) for row in rows]
+        if actor is None:
+            return sorted((_row(settings, case) for case in found), key=_order)
+        require(database, actor, Permission.SEE_CASES)
+        revealed = reviews.revealed_cases(database, actor=actor)
+        blinded = blinds_of(database, actor=actor)
+        awaited = awaited_cases(database, actor=actor)
+    ordered = sorted(((_row(settings, case), case) for case in found), key=lambda pair: _order(pair[0]))
+    rows: list[CaseRow] = []
+    for row, case in ordered:
+        read = row.diagnosis is not None or row.case_id in revealed
+        seen = blinded.get(row.case_id) or (ALL if read else UNREAD)
+        told = replace(row, waits_for_you=row.case_id in awaited)
+        rows.append(_masked(settings, told, case, seen, actor=actor))
+    # The place of a blinded row would tell what the row does not, so these stand first, whoever waits longest.
+    first = sorted((row for row in rows if row.case_id in blinded), key=_wait)
+    return [*first, *(row for row in rows if row.case_id not in blinded)]
 
 
-def case_detail(settings: Settings, case_id: str) -> CaseDetail:
-    """Return one case with all that is known of it.
+def case_detail(settings: Settings, case_id: str, *, actor: str | None = None) -> CaseDetail:
+    """Return one case with all that is known of it, or all that an actor may see.
+
+    Args:
+        settings: Names the home folder.
+        case_id: The case.
+        actor: Who looks; None is the program itself, which sees everything.
 
     Raises:
         NotFoundError: there is no such case.
+        NotAllowedError: the actor may not see cases.
     """
     with open_log(settings) as database, reading(database):
-        cases.get_case(database, case_id)
-        row = _row(settings, overview(database, case_id=case_id)[0])
-        runs = results.latest_runs(database, case_id)
-        return CaseDetail(
-            case=row,
-            slides=cases.slides_of_case(database, case_id),
-            runs=runs,
-            qc={slide_id: run.qc for slide_id, run in runs.items() if run.qc is not None},
-            diagnoses=reviews.diagnoses_of_case(database, case_id),
-            reviews=reviews.reviews_of_case(database, case_id),
-            flags=row.flags,
-            reveals=tuple(
-                events.events_of(database, [events.case_entity(case_id)], action=events.Action.MODEL_REVEALED)
-            ),
-        )
-
-
-def status_of(case: CaseOverview) -> CaseStatus:
-    """Return where a case stands, from its rows.
-
-    A review settles the flags that stood when it was given; a flag that came later opens the case again.
-    """
-    standing = {(flag.kind, flag.slide_id) for flag in case.flags}
-    if case.reviewed and standing <= case.reviewed_flags:
-        return CaseStatus.REVIEWED
-    if case.diagnosis is None:
-        return CaseStatus.UNREAD
-    if case.flags:
-        return CaseStatus.FLAGGED
-    complete = bool(case.slides) and all(slide.status is SlideStatus.OK for slide in case.slides)
-    return CaseStatus.CONCORDANT if complete else CaseStatus.READ
+        seen = visibility_in(database, case_id, actor=actor)
+        case = overview(database, case_id=case_id)[0]
+        found = results.latest_runs(database, case_id)
+        slides = cases.slides_of_case(database, case_id)
+        reads = reviews.diagnoses_of_case(database, case_id)
+        answers = reviews.reviews_of_case(database, case_id)
+        reveals = events.events_of(database, [events.case_entity(case_id)], action=events.Action.MODEL_REVEALED)
+        waits = actor is not None and awaited_from(database, case_id, actor=actor) is not None
+    row = replace(_row(settings, case), waits_for_you=waits)
+    row = row if actor is None else _masked(settings, row, case, seen, actor=actor)
+    runs = {slide_id: shown_run(run, seen) for slide_id, run in found.items()}
+    return CaseDetail(
+        case=row,
+        slides=slides,
+        runs=runs,
+        qc={slide_id: run.qc for slide_id, run in runs.items() if run.qc is not None},
+        diagnoses=tuple(
+            read
+            for read in reads
+            if actor is None or seen.may_see_read(reader=read.reader, role=read.role.value, actor=actor)
+        ),
+        reviews=answers if seen.answers else (),
+        flags=row.flags,
+        reveals=tuple(reveals) if seen.authors else (),
+        has_result=any(run.scores for run in found.values()),
+        visibility=seen,
+    )
 
 
 def priority_of(case: CaseOverview, status: CaseStatus) -> float:
     """Return the band of the case's most pressing flag plus a score in 0-1: the higher, the sooner."""
     top = _most_suspicious(case)
     model_score = 0.0 if top is None or top.score is None else top.score
-    if status is CaseStatus.REVIEWED:
+    if status in _SETTLED:
         return _in_band(REVIEWED, model_score)
     if case.flags:
         return max(_in_band(BANDS[flag.kind], flag.score or 0.0) for flag in case.flags)
@@ -164,6 +188,11 @@ def _in_band(band: int, score: float) -> float:
 def _order(row: CaseRow) -> tuple[float, datetime, str]:
     """Most pressing first, then whoever waits longest."""
     return -row.priority, row.waiting_since or _LAST, row.case_id
+
+
+def _wait(row: CaseRow) -> tuple[bool, datetime, str]:
+    """One's own before those of a pool, then whoever waits longest."""
+    return not row.waits_for_you, row.waiting_since or _LAST, row.case_id
 
 
 def _row(settings: Settings, case: CaseOverview) -> CaseRow:
@@ -186,7 +215,7 @@ def _row(settings: Settings, case: CaseOverview) -> CaseRow:
         qc_score=min(qualities, default=None),
         status=status,
         assigned_to=case.assigned_to,
-        waiting_since=None if status is CaseStatus.REVIEWED else case.added_at,
+        waiting_since=None if status in _SETTLED else case.added_at,
         thumbnail_path=_thumbnail(settings, pictured),
         priority=priority_of(case, status),
         revealed=True,
@@ -204,14 +233,28 @@ def _thumbnail(settings: Settings, slide: SlideOverview | None) -> Path | None:
     return settings.home / slide.results_dir / "thumbnail.jpg"
 
 
-def _masked(row: CaseRow, seen: frozenset[str]) -> CaseRow:
-    if row.diagnosis is not None or row.case_id in seen:
+def _masked(settings: Settings, row: CaseRow, case: CaseOverview, seen: Visibility, *, actor: str) -> CaseRow:
+    """Return a row without what the actor may not see."""
+    if seen.model:
         return row
-    return replace(
+    pictured = next((slide for slide in case.slides if slide.results_dir), None)
+    found = replace(
         row,
         model_label=None,
         model_score=None,
-        flags=tuple(flag for flag in row.flags if flag.kind in _SAYS_NOTHING_OF_THE_CALL),
+        flags=shown_flags(row.flags, seen),
+        thumbnail_path=_thumbnail(settings, pictured),
         priority=float(int(row.priority)),
         revealed=False,
+    )
+    if not seen.is_blinded:
+        return found
+    return replace(
+        found,
+        diagnosis=row.diagnosis if seen.first_read else None,
+        diagnosis_by=row.diagnosis_by if seen.first_read else None,
+        status=CaseStatus.SECOND_OPINION_REQUESTED,
+        assigned_to=row.assigned_to if seen.authors or row.assigned_to == actor else None,
+        waiting_since=case.added_at,
+        priority=float(BLINDED),
     )

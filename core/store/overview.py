@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from core.domain import FlagKind, ReadCategory, SlideStatus
+from core.domain import CaseStatus, FlagKind, ReadCategory, SlideStatus
 from core.store.connection import rows_of
 from core.store.records import FlagRecord
 from core.store.results import flag_of
@@ -45,9 +45,11 @@ class CaseOverview:
     assigned_to: str | None
     slides: list[SlideOverview] = field(default_factory=list[SlideOverview])
     diagnosis: ReadCategory | None = None
-    """The diagnosis recorded last, by whomever."""
+    """The diagnosis recorded last, by whomever; second opinions are none."""
     diagnosis_by: str | None = None
     flags: list[FlagRecord] = field(default_factory=list[FlagRecord])
+    recorded_state: CaseStatus = CaseStatus.UNREAD
+    """The state the case moved to last."""
     reviewed: bool = False
     reviewed_flags: set[FlagKey] = field(default_factory=set[FlagKey])
     """Flags that stood when the last review was given."""
@@ -61,6 +63,7 @@ def overview(database: Database, *, case_id: str | None = None) -> list[CaseOver
             site=row["site"],
             added_at=time_of(row["added_at"]),
             assigned_to=row["assigned_to"],
+            recorded_state=CaseStatus(row["recorded_state"] or CaseStatus.UNREAD),
         )
         for row in _rows(database, _CASES, "cases.case_id", case_id)
     }
@@ -78,7 +81,12 @@ def overview(database: Database, *, case_id: str | None = None) -> list[CaseOver
 
 
 # {where} is replaced by a condition on one column, or by "true".
-_CASES = "SELECT case_id, site, added_at, assigned_to FROM cases WHERE {where} ORDER BY added_at, case_id"
+_CASES = """
+    SELECT case_id, site, added_at, assigned_to,
+           (SELECT to_state FROM case_states WHERE case_states.case_id = cases.case_id
+            ORDER BY change_id DESC LIMIT 1) AS recorded_state
+    FROM cases WHERE {where} ORDER BY added_at, case_id
+"""
 
 _SLIDES = """
     SELECT slides.case_id, slides.slide_id, runs.status, runs.message, runs.label, runs.decision_score AS score,
@@ -90,7 +98,8 @@ _SLIDES = """
 """
 
 _DIAGNOSES = """
-    SELECT case_id, category, reader, max(diagnosis_id) FROM diagnoses WHERE {where} GROUP BY case_id
+    SELECT case_id, category, reader, max(diagnosis_id) FROM diagnoses
+    WHERE {where} AND coalesce(role, 'primary') NOT IN ('second', 'adjudicator') GROUP BY case_id
 """
 
 _FLAGS = """
