@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,7 +56,14 @@ class Patches:
         return replace(self, images=self.images[keep], labels=self.labels[keep], groups=groups)
 
 
-def read_idc(root: Path, *, classes: tuple[str, ...], tile_px: int = 50) -> Patches:
+Unreadable = Callable[[str], None]
+"""Called with a sentence about a file that cannot be used, which is then left out. Without it the first such file is
+refused: a model must not be trained on a folder that is damaged unnoticed."""
+
+
+def read_idc(
+    root: Path, *, classes: tuple[str, ...], tile_px: int = 50, unreadable: Unreadable | None = None
+) -> Patches:
     """Read the layout of the public breast histopathology patches.
 
     `<patient>/<label>/<patient>_idx5_x<X>_y<Y>_class<label>.png`, label 1 for invasive ductal carcinoma.
@@ -65,6 +72,7 @@ def read_idc(root: Path, *, classes: tuple[str, ...], tile_px: int = 50) -> Patc
         root: Folder of the patients.
         classes: Names of label 0 and label 1.
         tile_px: Side of the patches; smaller ones (at a slide's right or lower edge) are padded with white.
+        unreadable: What to do with files that cannot be used.
 
     Raises:
         InputError: no patches, a name that contradicts its folder, or a file that is no such patch.
@@ -79,10 +87,12 @@ def read_idc(root: Path, *, classes: tuple[str, ...], tile_px: int = 50) -> Patc
             raise InputError(f"{file} is not named <patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png.")
         labels.append(int(label))
         groups.append(patient)
-    return _read(root, files, labels, groups, classes=classes, tile_px=tile_px)
+    return _read(root, files, labels, groups, classes=classes, tile_px=tile_px, unreadable=unreadable)
 
 
-def read_class_groups(root: Path, *, classes: tuple[str, ...], tile_px: int) -> Patches:
+def read_class_groups(
+    root: Path, *, classes: tuple[str, ...], tile_px: int, unreadable: Unreadable | None = None
+) -> Patches:
     """Read `<class>/<group>/<file>`, where a group is one original image with its copies, or one patient.
 
     A group name that stands under several classes is taken as one group only if `classes` share patients by that name;
@@ -93,10 +103,17 @@ def read_class_groups(root: Path, *, classes: tuple[str, ...], tile_px: int) -> 
     """
     files, labels = _files_by_class(root, classes=classes, pattern="*/*")
     groups = [f"{classes[label]}/{file.parent.name}" for file, label in zip(files, labels, strict=True)]
-    return _read(root, files, labels, groups, classes=classes, tile_px=tile_px)
+    return _read(root, files, labels, groups, classes=classes, tile_px=tile_px, unreadable=unreadable)
 
 
-def read_class_folders(root: Path, *, classes: tuple[str, ...], tile_px: int, groups: Path | None = None) -> Patches:
+def read_class_folders(
+    root: Path,
+    *,
+    classes: tuple[str, ...],
+    tile_px: int,
+    groups: Path | None = None,
+    unreadable: Unreadable | None = None,
+) -> Patches:
     """Read `<class>/<file>`.
 
     Args:
@@ -105,6 +122,7 @@ def read_class_folders(root: Path, *, classes: tuple[str, ...], tile_px: int, gr
         tile_px: Side of the patches; smaller ones are padded with white.
         groups: CSV with the columns file (relative to `root`) and group. Without it every file is a group of its own,
             and the patches carry a warning: patches of one patient may then lie on both sides of a split.
+        unreadable: What to do with files that cannot be used.
 
     Raises:
         InputError: no patches, a class without its folder, a file without a group, or one that is no such image.
@@ -112,13 +130,14 @@ def read_class_folders(root: Path, *, classes: tuple[str, ...], tile_px: int, gr
     files, labels = _files_by_class(root, classes=classes, pattern="*")
     names = [file.relative_to(root).as_posix() for file in files]
     if groups is None:
-        found = _read(root, files, labels, names, classes=classes, tile_px=tile_px)
+        found = _read(root, files, labels, names, classes=classes, tile_px=tile_px, unreadable=unreadable)
         return replace(found, warnings=(_UNGROUPED,))
     of_file = read_groups(groups)
     missing = sorted(set(names) - set(of_file))
     if missing:
         raise InputError(f"{groups} names no group for {len(missing)} files: {', '.join(missing[:10])}.")
-    return _read(root, files, labels, [of_file[name] for name in names], classes=classes, tile_px=tile_px)
+    grouped = [of_file[name] for name in names]
+    return _read(root, files, labels, grouped, classes=classes, tile_px=tile_px, unreadable=unreadable)
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -151,7 +170,13 @@ _UNGROUPED = (
 
 
 def read_patches(
-    root: Path, *, layout: str, classes: tuple[str, ...], tile_px: int, groups: Path | None = None
+    root: Path,
+    *,
+    layout: str,
+    classes: tuple[str, ...],
+    tile_px: int,
+    groups: Path | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Patches:
     """Read a folder of patches in a named layout.
 
@@ -165,9 +190,9 @@ def read_patches(
     if not root.is_dir():
         raise InputError(f"There is no folder {root}; set `data` in the training configuration to the patches.")
     if layout == "class_folders":
-        return read_class_folders(root, classes=classes, tile_px=tile_px, groups=groups)
+        return read_class_folders(root, classes=classes, tile_px=tile_px, groups=groups, unreadable=unreadable)
     reader = read_idc if layout == "idc" else read_class_groups
-    return reader(root, classes=classes, tile_px=tile_px)
+    return reader(root, classes=classes, tile_px=tile_px, unreadable=unreadable)
 
 
 def pad_white(image: NDArray[np.uint8], *, tile_px: int) -> NDArray[np.uint8]:
@@ -192,25 +217,48 @@ def _files_by_class(root: Path, *, classes: tuple[str, ...], pattern: str) -> tu
 
 
 def _read(
-    root: Path, files: list[Path], labels: list[int], groups: list[str], *, classes: tuple[str, ...], tile_px: int
+    root: Path,
+    files: list[Path],
+    labels: list[int],
+    groups: list[str],
+    *,
+    classes: tuple[str, ...],
+    tile_px: int,
+    unreadable: Unreadable | None,
 ) -> Patches:
     if not files:
         raise InputError(f"{root} holds no patches in the layout asked for.")
     images = np.empty((len(files), tile_px, tile_px, 3), np.uint8)
+    usable = np.ones(len(files), bool)
     digest = hashlib.sha256()
     with ThreadPoolExecutor(2) as pool:
-        decoded = pool.map(partial(_decode, tile_px=tile_px), files)
-        for index, (image, content_hash) in enumerate(decoded):
-            images[index] = image
+        for index, decoded in enumerate(pool.map(partial(_try_decode, tile_px=tile_px), files)):
+            if isinstance(decoded, InputError):
+                if unreadable is None:
+                    raise decoded
+                unreadable(str(decoded))
+                usable[index] = False
+                continue
+            images[index], content_hash = decoded
             digest.update(files[index].relative_to(root).as_posix().encode() + b"\0" + content_hash)
-    return Patches(images, np.array(labels, np.int64), tuple(groups), classes, digest.hexdigest())
+    if not usable.any():
+        raise InputError(f"None of the {len(files)} patches in {root} can be read.")
+    whole = Patches(images, np.array(labels, np.int64), tuple(groups), classes, digest.hexdigest())
+    return whole if usable.all() else whole.select(usable)
+
+
+def _try_decode(file: Path, *, tile_px: int) -> tuple[NDArray[np.uint8], bytes] | InputError:
+    try:
+        return _decode(file, tile_px=tile_px)
+    except InputError as err:
+        return err
 
 
 def _decode(file: Path, *, tile_px: int) -> tuple[NDArray[np.uint8], bytes]:
-    content = file.read_bytes()
     try:
+        content = file.read_bytes()
         image = np.asarray(Image.open(BytesIO(content)).convert("RGB"))
-    except (UnidentifiedImageError, OSError) as err:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as err:  # Pillow's own for a broken PNG chunk
         raise InputError(f"{file} cannot be read as an image; remove or replace it.") from err
     if max(image.shape[:2]) > tile_px:
         raise InputError(f"{file} is {image.shape[1]} x {image.shape[0]} px, larger than the {tile_px} px of a patch.")

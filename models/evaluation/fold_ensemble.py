@@ -13,16 +13,29 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.cards import Metrics, ModelCard, write_card
 from models.data.patches import Patches, read_patches
 from models.data.splits import Split, check_covers, deal, read_split
+from models.device import choose_device
 from models.evaluation.cross_validation import share_of_target
+from models.evaluation.measuring import Thresholds, measure, measure_scores, shows_target
+from models.evaluation.metrics import BoolArray, FloatArray, best_threshold, mean_red_darkness
+from models.registry import load_model
+from models.training.calibration import Calibration, fit_calibration, sharpened
 from models.training.checkpoint import FitState
 from models.training.config import TrainingConfig, read_config
+from models.training.export import draft_card, export_member
 from models.training.fitting import fit
+from models.training.inputs import predict_views
 from models.training.progress import Moment
+from models.training.slide_threshold import choose_slide_threshold
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +46,18 @@ class Fold:
 
     train: Patches
     own: Patches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutOfFold:
+    """What the members say about the patients they never saw."""
+
+    patches: Patches
+    """All folds one after the other."""
+    probabilities: FloatArray
+    """(N, C), calibrated."""
+    calibrations: tuple[Calibration, ...]
+    """One a member."""
 
 
 def folds_of(config: TrainingConfig, patches: Patches, split: Split) -> tuple[Fold, ...]:
@@ -57,6 +82,108 @@ def fit_member(config: TrainingConfig, fold: Fold, *, index: int) -> FitState:
     )
 
 
+def out_of_fold(config: TrainingConfig, states: Sequence[FitState], folds: Sequence[Fold]) -> OutOfFold:
+    """Predict every patient with the one member that never saw it, calibrated on that member's own fold."""
+    device = choose_device()
+    calibrations: list[Calibration] = []
+    probabilities: list[FloatArray] = []
+    for state, fold in zip(states, folds, strict=True):
+        views = predict_views(
+            state.average,
+            fold.own.images,
+            config=config,
+            scale=state.scale,
+            device=device,
+            views=config.isometries,
+        )
+        calibration = fit_calibration(views[0], fold.own.labels, with_prior=config.balance != "none")
+        if config.isometries > 1:
+            (calibration,) = sharpened([calibration], [views], fold.own.labels)
+        calibrations.append(calibration)
+        probabilities.append(np.mean([calibration.probabilities(view) for view in views], axis=0))
+    return OutOfFold(_joined([fold.own for fold in folds]), np.concatenate(probabilities), tuple(calibrations))
+
+
+def export_ensemble(config: TrainingConfig, patches: Patches, split: Split) -> ModelCard:
+    """Write weights and card of the finished members into the output folder, a registry root.
+
+    The thresholds and the metrics called "validation" are those of the single members on patients they never saw; the
+    metrics called "test" are those of the whole ensemble, as users will run it.
+    """
+    folds = folds_of(config, patches, split)
+    states = [fit_member(config, fold, index=index) for index, fold in enumerate(folds)]
+    unseen = out_of_fold(config, states, folds)
+    truth = shows_target(unseen.patches.labels, positive_index=config.positive_indices)
+    positive = unseen.probabilities[:, list(config.positive_indices)].sum(axis=1)
+    groups, darkness = np.array(unseen.patches.groups), mean_red_darkness(unseen.patches.images)
+    thresholds = Thresholds(*(round(robust_threshold(truth, s, groups), 4) for s in (positive, darkness)))
+    of_slides = choose_slide_threshold(positive, truth=truth, groups=groups)
+    members = tuple(
+        export_member(config, state, calibration, file=f"{config.name}-{index}.safetensors")
+        for index, (state, calibration) in enumerate(zip(states, unseen.calibrations, strict=True), start=1)
+    )
+    draft = draft_card(config, split, states, members=members, warnings=patches.warnings)
+    card = replace(
+        draft,
+        split=_split_words(config, split),
+        training=draft.training.replace("second-read train with", "python -m models.evaluation.fold_ensemble with"),
+        threshold=thresholds.model,
+        slide_threshold=of_slides.value,
+        slide_threshold_note=of_slides.words,
+        metrics=measure_scores(
+            truth, positive, unseen.patches, name="validation", thresholds=thresholds, draws=config.bootstrap_draws
+        ),
+    )
+    path = config.output / "cards" / f"{config.name}.toml"
+    write_card(card, path)
+    if config.evaluate_test:
+        card = replace(card, metrics={**card.metrics, **_of_test(config, patches, split, thresholds)})
+        write_card(card, path)
+    return card
+
+
+def robust_threshold(truth: BoolArray, score: FloatArray, groups: NDArray[np.str_], *, draws: int = 200) -> float:
+    """Return the median of the best thresholds over bootstrap samples of patients: one patient cannot move it far."""
+    random = np.random.default_rng(0)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    found: list[float] = []
+    while len(found) < draws:
+        rows = np.concatenate([members[index] for index in random.integers(len(members), size=len(members))])
+        if 0 < truth[rows].sum() < len(rows):
+            found.append(best_threshold(truth[rows], score[rows]))
+    return float(np.median(found))
+
+
+def _of_test(config: TrainingConfig, patches: Patches, split: Split, thresholds: Thresholds) -> Metrics:
+    return measure(
+        load_model(config.name, root=config.output),
+        patches.select(patches.of_groups(split.test)),
+        name="test",
+        positive_index=config.positive_indices,
+        thresholds=thresholds,
+        draws=config.bootstrap_draws,
+    )
+
+
+def _split_words(config: TrainingConfig, split: Split) -> str:
+    pool = len(split.train) + len(split.validation)
+    return (
+        f"By patient, in {config.split.name}: {pool} to train and select, divided into {config.members} folds; each "
+        f"network learnt from all folds but its own, on which it was selected and calibrated, and the figures called "
+        f"validation are those of single networks on patients they never saw. {len(split.test)} more to measure the "
+        "ensemble."
+    )
+
+
+def _joined(parts: Sequence[Patches]) -> Patches:
+    return replace(
+        parts[0],
+        images=np.concatenate([part.images for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        groups=tuple(group for part in parts for group in part.groups),
+    )
+
+
 def _log(moment: Moment) -> None:
     if moment.sentence:
         _LOG.info("%s", moment.sentence)
@@ -73,9 +200,10 @@ def main() -> None:
     patches = read_patches(config.data, layout=config.layout, classes=config.classes, tile_px=config.tile_px)
     split = read_split(config.split)
     check_covers(split, set(patches.groups))
-    folds = folds_of(config, patches, split)
     if options.only is not None:
-        fit_member(config, folds[options.only], index=options.only)
+        fit_member(config, folds_of(config, patches, split)[options.only], index=options.only)
+    else:
+        export_ensemble(config, patches, split)
 
 
 if __name__ == "__main__":

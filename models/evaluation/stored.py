@@ -102,9 +102,9 @@ def read_cell(folder: Path, name: str) -> Cell | None:
         return None
     facts = json.loads(path.read_text(encoding="utf-8"))
     with np.load(folder / f"{name}.npz", allow_pickle=False) as table:
-        probability = expit(table["log_odds"].astype(np.float64))
+        log_odds: FloatArray = table["log_odds"].astype(np.float64)
     return Cell(
-        probability,
+        np.asarray(expit(log_odds), np.float64),
         tuple(facts["thresholds"]),
         facts["images_per_s"],
         facts["cpu_ms_per_image"],
