@@ -33,6 +33,8 @@ class SlideEvidence:
     """Share of the tissue carrying the call that is artefact, 0-1."""
     model: str = ""
     weights_sha256: str = ""
+    overridden: bool = False
+    """Whether somebody had the model run although it is not made for this slide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,8 @@ def _near(slide: SlideEvidence, settings: FlagSettings) -> bool:
 
 
 def _call(slide: SlideEvidence) -> str:
-    return f"{slide.score:.2f} on {slide.slide_id} (threshold {slide.threshold:.2f})"
+    unfit = ", run although the model is not made for this slide" if slide.overridden else ""
+    return f"{slide.score:.2f} on {slide.slide_id} (threshold {slide.threshold:.2f}{unfit})"
 
 
 def _flag(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.aggregation import MEANINGS
 from core.heatmap import PROBABILITY_STOPS
+from core.services.tile_columns import target_name
 from models.cards import list_cards
 
 __all__ = [
@@ -85,6 +86,6 @@ def scale_bar_um(width_um: float) -> float:
 
 
 def positive_class(model: str, classes: Sequence[str]) -> str:
-    """Return the class a model is made to find: its card says so; without a card, the last class."""
-    positive = {card.name: card.positive_class for card in list_cards()}.get(model)
+    """Return the class, or the sum of classes, a model is made to find: its card says so; without a card, the last."""
+    positive = {card.name: target_name(card.positive_classes) for card in list_cards()}.get(model)
     return positive if positive is not None and positive in classes else classes[-1]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.domain import Region
 from core.services.run_files import RunFolder
+from core.services.tile_columns import column_of
 from core.settings import Settings
 
 SIZE = 24
@@ -43,7 +44,7 @@ def gallery(
         settings: Names the home folder.
         slide_id: The slide.
         run_id: One of its runs.
-        class_name: The class whose probability is shown.
+        class_name: The class, or the sum of classes, whose probability is shown.
         threshold: Probability at which the call turns; the nearest tiles are the most uncertain.
         size: Most tiles of each kind.
 
@@ -51,10 +52,10 @@ def gallery(
         Every kind, best first; random tiles are the same on every call for a run, so that they can be talked about.
 
     Raises:
-        NotFoundError: the run has no tile results.
+        NotFoundError: the run has no tile results, or none of that class.
     """
     tiles = RunFolder.of(settings, slide_id, run_id).read_tiles()
-    values = tiles[f"prob_{class_name}"].to_numpy(np.float64)
+    values = tiles[column_of(class_name, columns=tiles.columns)].to_numpy(np.float64)
     boxes = tiles[["x", "y", "width", "height"]].to_numpy(np.int64)
     rng = np.random.default_rng(zlib.crc32(f"{slide_id}/{run_id}".encode()))
     chosen = {

@@ -21,6 +21,7 @@ from core.errors import NotFoundError
 from core.qc import Artefact
 from core.services.outline import rings_of
 from core.services.run_files import RunFolder
+from core.services.tile_columns import probability_columns
 from core.settings import Settings
 from core.slides.protocol import SlideReader
 from core.tissue import find_tissue
@@ -89,12 +90,15 @@ def artefact_names() -> tuple[tuple[int, str], ...]:
 
 
 def class_names(settings: Settings, slide_id: str, run_id: str) -> tuple[str, ...]:
-    """Return the classes of a run's tile values, without reading the values; none if the run left no tiles."""
+    """Return whose probability a run's tiles hold, without reading the values; nothing if the run left no tiles.
+
+    The classes, and last their sum if the model looks for several of them.
+    """
     path = RunFolder.of(settings, slide_id, run_id).path / "tiles.parquet"
     if not path.is_file():
         return ()
     names = cast("list[str]", pq.read_schema(path).names)  # pyright: ignore[reportUnknownMemberType]  (pyarrow)
-    return tuple(name.removeprefix("prob_") for name in names if name.startswith("prob_"))
+    return tuple(probability_columns(names))
 
 
 def model_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
@@ -104,10 +108,10 @@ def model_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
         NotFoundError: the run has no tile results.
     """
     tiles = _tiles(settings, slide_id, run_id)
-    classes = [name.removeprefix("prob_") for name in tiles.columns if name.startswith("prob_")]
+    columns = probability_columns(tiles.columns)
     lattice = lattice_of(tiles)
-    planes = [_quantised(lattice.mean(tiles[f"prob_{name}"].to_numpy())) for name in classes]
-    return pack(lattice, {"classes": classes, "tiles": len(tiles)}, planes)
+    planes = [_quantised(lattice.mean(tiles[column].to_numpy())) for column in columns.values()]
+    return pack(lattice, {"classes": list(columns), "tiles": len(tiles)}, planes)
 
 
 def quality_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:

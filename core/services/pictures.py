@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.domain import Size
 from core.services.run_files import RunFolder
+from core.services.tile_columns import column_of
 from core.settings import Settings
 
 
@@ -22,11 +23,11 @@ class SlidePicture:
     size_level0: Size
     """Full-resolution pixels of the slide: the frame of everything drawn on it."""
     tiles: pd.DataFrame
-    """One row a tile: x, y, width, height (level-0 px), prob_<class>, qc_<measure>; empty without a result."""
+    """One row a tile: x, y, width, height (level-0 px), prob_<class>, qc_<measure> ...; empty without a result."""
 
     def probabilities(self, class_name: str) -> NDArray[np.float32]:
-        """Probability of one class for each tile row."""
-        return self.tiles[f"prob_{class_name}"].to_numpy(np.float32)
+        """Probability of one class, or of the sum of classes that the model looks for, for each tile row."""
+        return self.tiles[column_of(class_name, columns=self.tiles.columns)].to_numpy(np.float32)
 
 
 def slide_picture(settings: Settings, slide_id: str, run_id: str, *, width: int, height: int) -> SlidePicture:

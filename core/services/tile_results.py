@@ -19,6 +19,7 @@ from core.qc import QC_COLUMNS, QC_VERSION, QcReport, artefact_of, focus_probe, 
 from core.saliency import SALIENCY_VERSION, haematoxylin_density
 from core.services.deciding import decided, default_decision
 from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
+from core.services.tile_columns import PROBABILITY, target_column
 from core.settings import Settings
 from core.slides import SlideReader
 from core.store.records import CLASSES_PRESENT, RunResult
@@ -172,14 +173,15 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
 
 def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slide: Size) -> None:
     grid, probabilities = measured.predictions.grid, measured.predictions.probabilities
-    artefact = artefact_of(measured.qc)
+    artefact, of_target = artefact_of(measured.qc), target_column(card.positive_classes)
     tiles = pd.DataFrame(
         {
             "x": grid.xy_level0[:, 0],
             "y": grid.xy_level0[:, 1],
             "width": np.full(len(grid), grid.size_level0.width, np.int32),
             "height": np.full(len(grid), grid.size_level0.height, np.int32),
-            **{f"prob_{name}": probabilities[:, i] for i, name in enumerate(card.classes)},
+            **{f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(card.classes)},
+            **({} if of_target is None else {of_target: card.target_probability(probabilities)}),
             **{f"qc_{name}": measured.qc[:, i] for i, name in enumerate(QC_COLUMNS)},
             "qc_artefact": artefact,
             "saliency": measured.saliency,

@@ -10,8 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from core.server.routes import code_version
+from core.services.tile_columns import target_name
 from core.settings import Settings
-from models.cards import ModelCard
+from models.cards import Member, ModelCard
 from pages.parts.badges import STAINS, in_words, plain
 
 USES = (
@@ -81,15 +82,23 @@ def metrics_frame(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> p
     )
 
 
+def _member(member: Member) -> str:
+    return (
+        f"{plain(member.architecture)}, tiles shown at {member.input_px} px, temperature {member.temperature:.2f}, "
+        f"{plain(member.weights)} `{member.sha256[:12]}`"
+    )
+
+
 def _card_rows(card: ModelCard) -> dict[str, str]:
     return {
-        "Classes": plain(", ".join(card.classes)) + f"; looks for {plain(card.positive_class)}",
+        "Classes": plain(", ".join(card.classes)) + f"; looks for {plain(target_name(card.positive_classes))}",
         "Tissue and stain": f"{plain(card.tissue)}; {', '.join(STAINS[stain] for stain in card.stain)}",
         "Scale": f"{card.mpp:g} µm/px. {plain(card.mpp_note)}",
-        "Tile": f"{card.tile_um:g} µm ({card.tile_px} px), shown to the network at {card.input_px} px",
-        "Network": plain(card.architecture),
+        "Slides": "yes" if card.for_slides else f"refused unless overridden. {plain(card.for_slides_note)}",
+        "Tile": f"{card.tile_um:g} µm ({card.tile_px} px), seen in {card.isometries} of 8 turned and mirrored ways",
+        **{f"Network {number}": _member(member) for number, member in enumerate(card.members, start=1)},
         "Weights SHA-256": f"`{card.weights_sha256}`",
-        "Threshold for a tile": f"{card.threshold:.3f}, after temperature {card.temperature:.2f}",
+        "Threshold for a tile": f"{card.threshold:.3f}",
         "Data": plain(card.data),
         "Licence of the data": plain(card.licence_of_data),
         "Split": plain(card.split),

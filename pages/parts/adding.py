@@ -31,6 +31,7 @@ def show_folder_form(settings: Settings, *, user: User) -> None:
             placeholder="One case for all of them; without it, each slide is a case of its own",
         )
         mpp, stain = _scale_and_stain("folder")
+        tissue = _tissue("folder")
         submitted = st.form_submit_button("Add slides", type="primary", icon=":material/add:", key="folder_add")
     if submitted and _given(path, what="a folder or file"):
         _add(
@@ -40,6 +41,7 @@ def show_folder_form(settings: Settings, *, user: User) -> None:
                 case_id=case_id.strip() or None,
                 mpp=mpp,
                 stain=stain,
+                tissue=tissue,
                 actor=user.actor,
             ),
             settings,
@@ -71,6 +73,7 @@ def show_upload_form(settings: Settings, *, user: User) -> None:
             "Case (optional)", key="upload_case", max_chars=80, placeholder="Slides of one case carry the same name"
         )
         mpp, stain = _scale_and_stain("upload")
+        tissue = _tissue("upload")
         submitted = st.form_submit_button("Upload and add", type="primary", icon=":material/upload:", key="upload_add")
     if not submitted:
         return
@@ -79,7 +82,14 @@ def show_upload_form(settings: Settings, *, user: User) -> None:
         return
     _add(
         lambda: save_upload(
-            settings, file.name, file, case_id=case_id.strip() or None, mpp=mpp, stain=stain, actor=user.actor
+            settings,
+            file.name,
+            file,
+            case_id=case_id.strip() or None,
+            mpp=mpp,
+            stain=stain,
+            tissue=tissue,
+            actor=user.actor,
         ),
         settings,
         user,
@@ -110,6 +120,17 @@ def _scale_and_stain(key: str) -> tuple[float | None, Stain]:
             key=f"{key}_stain",
         )
     return mpp, stain
+
+
+def _tissue(key: str) -> str | None:
+    return st.text_input(
+        "Tissue (optional)",
+        key=f"{key}_tissue",
+        max_chars=60,
+        placeholder="breast",
+        help="The organ it comes from. A model made for another organ is then refused.",
+        width=260,
+    )
 
 
 def _given(path: str, *, what: str) -> bool:

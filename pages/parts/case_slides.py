@@ -9,9 +9,12 @@ import streamlit as st
 
 from core.domain import Region, SlideStatus
 from core.server.identity import User
+from core.services.fit import override_words
+from core.services.jobs import enqueue
 from core.services.worklist import CaseDetail
 from core.settings import Settings
 from core.store.records import FlagRecord, ReviewRecord, SlideRecord
+from pages.parts.actions import attempt
 from pages.parts.badges import NOT_ANALYSED, SLIDES, VERDICTS, plain
 from pages.parts.overview import show_overview
 from pages.parts.reading import latest_of
@@ -97,8 +100,13 @@ def show_case_slide(
         user: Who looks.
         revealed: Whether this reader may see the model's result.
     """
+    run = detail.runs.get(slide.slide_id)
     if slide.status is not SlideStatus.OK:
         _show_state(slide)
+    elif run is not None and (overridden := override_words(run)):
+        st.warning(plain(overridden), title="Overridden", icon=":material/rule:")
+    if slide.status is SlideStatus.NOT_APPLICABLE and user.can_operate:
+        _show_run_anyway(settings, slide, model=run.model if run else None, user=user)
     if slide.status is SlideStatus.UNREADABLE:
         return
     if look is Look.OVERVIEW:
@@ -124,6 +132,29 @@ def _show_state(slide: SlideRecord) -> None:
     look = SLIDES[slide.status] if slide.status else NOT_ANALYSED
     reason = slide.message or "The analysis has not run yet; its progress is under Add slides and jobs."
     st.warning(reason, title=f"{slide.slide_id}: {look.label.lower()}", icon=look.icon)
+
+
+def _show_run_anyway(settings: Settings, slide: SlideRecord, *, model: str | None, user: User) -> None:
+    """Let an operator have the model run on a slide it is not made for, with a reason that the log keeps."""
+    with (
+        st.expander("Run the model anyway", icon=":material/rule:"),
+        st.form(f"override_{slide.slide_id}", border=False),
+    ):
+        reason = st.text_input(
+            "Why the model is to be run on this slide",
+            key=f"override_reason_{slide.slide_id}",
+            max_chars=300,
+            placeholder="For example: stated as IHC by mistake, it is H&E",
+        )
+        st.caption("Your name and the reason go into the log, and the result says that it was overridden.")
+        submitted = st.form_submit_button(
+            "Run anyway", icon=":material/play_arrow:", key=f"override_run_{slide.slide_id}"
+        )
+    if submitted and attempt(
+        lambda: enqueue(settings, [slide.slide_id], model=model, override_reason=reason, actor=user.actor),
+        done=f"{slide.slide_id} is queued; its result will say that it was overridden.",
+    ):
+        st.rerun()
 
 
 def show_flag_on_slide(slides: Sequence[SlideRecord], flag: FlagRecord) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.services.display import RULE_MEANINGS
+from core.services.fit import not_checked
 from core.store.records import EventRecord, FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS, MPP_SOURCES, STAINS, in_words, plain, time_in_words
 
@@ -60,6 +61,8 @@ def show_result(run: RunRecord | None) -> None:
     if run is None or not run.scores:
         st.info("The model has no result for this slide; its state says why.", icon=":material/block:")
         return
+    for sentence in not_checked(run):
+        st.warning(plain(sentence), icon=":material/help:")
     call = f"**{plain(run.label)}**" if run.label else "**No call**"
     if run.decision_score is not None and run.decision_aggregation:
         call += f": score {run.decision_score:.3f} by {in_words(run.decision_aggregation).lower()}"
@@ -151,6 +154,7 @@ def show_provenance(slide: SlideRecord, run: RunRecord | None) -> None:
         "Size": size,
         "Scale": f"{slide.mpp_x:.4g} x {slide.mpp_y or slide.mpp_x:.4g} µm/px, {source}" if slide.mpp_x else "unknown",
         "Stain": STAINS[slide.stain],
+        "Tissue stated": plain(slide.tissue) if slide.tissue else "not stated",
         "Vendor and scanner": plain(", ".join(filter(None, (slide.vendor, slide.scanner))) or "not stated"),
         "File SHA-256": f"`{slide.sha256}`" if slide.sha256 else "not read",
     }

@@ -73,6 +73,9 @@ def _live_row(settings: Settings, job: JobRecord, *, user: User) -> None:
             st.progress(share, text=f"{in_words(job.stage) or 'Starting'}{counted}", width=320)
         else:
             st.caption(f"Waiting since {time_in_words(job.created_at)}", width=320)
+        if job.override_reason:
+            who = plain(job.override_by) if job.override_by else "unknown"
+            st.caption(f"Also if the model is not made for it: {plain(job.override_reason)} ({who})", width=260)
         if job.cancel_requested:
             st.caption("Stopping after this batch", width="content")
         elif user.can_operate:

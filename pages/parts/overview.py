@@ -13,6 +13,7 @@ from core.domain import Size
 from core.errors import NotFoundError
 from core.services.display import cells_of, positive_class
 from core.services.pictures import SlidePicture
+from core.services.tile_columns import probability_columns
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS
@@ -58,7 +59,8 @@ def show_overview(
             icon=":material/hourglass_empty:",
         )
         return
-    classes = [name.removeprefix("prob_") for name in picture.tiles.columns if name.startswith("prob_")]
+    columns = probability_columns(picture.tiles.columns)
+    classes = list(columns)
     name, threshold, opacity = "", 0.0, 0.0
     if revealed and classes:
         name, threshold, opacity = _controls(slide, run, classes=classes)
@@ -70,7 +72,7 @@ def show_overview(
         mpp_x=run.mpp_x,
     )
     if opacity > 0:
-        cells = cells_of(picture.tiles, column=f"prob_{name}", width=size.width, height=size.height)
+        cells = cells_of(picture.tiles, column=columns[name], width=size.width, height=size.height)
         add_heatmap(figure, cells, name=name, threshold=threshold, opacity=opacity)
     if revealed:
         add_markers(figure, flag_markers(flags, slide_id=slide.slide_id, size=size))
