@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +14,15 @@ from core.errors import MissingMppError, NotApplicableError
 from core.inference import embed_tiles
 from core.services import catalogue
 from core.services.embedding_cache import CacheKey, read_vectors, write_vectors
+from core.services.fit import COARSER_ALLOWED
 from core.settings import Settings
 from core.slides import SlideReader, open_slide, sha256_of
 from core.tiles import TileGrid, TileSpec, tile_grid
 from core.tissue import find_tissue
 from models.encoders.protocol import Encoder
 
-log = logging.getLogger(__name__)
-
 DEFAULT_MPP = 0.5
 """um/px at which an encoder without a scale of its own reads: 20x, the scale of most published pathology encoders."""
-
-COARSER_ALLOWED = 1.1
-"""A slide may be this much coarser than the encoder's scale before its pixels would have to be invented."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

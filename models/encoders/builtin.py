@@ -38,14 +38,14 @@ class TileModelEncoder:
 
     def __init__(self, model: TorchTileModel, card: ModelCard, *, device: Device) -> None:
         """Take a loaded model and the card it was loaded by."""
-        first = card.members[0]
+        facts = tile_model_input(card)
         self.name = f"model:{card.name}"
-        self.tile_px = card.tile_px
-        self.input_px = first.input_px
-        self.mpp = card.mpp
-        self.mean_255 = first.mean_255
-        self.std_255 = first.std_255
-        self.embedding_size = sum(architecture_of(member.architecture).embedding_size for member in card.members)
+        self.tile_px = facts.tile_px
+        self.input_px = facts.input_px
+        self.mpp = facts.mpp
+        self.mean_255 = facts.mean_255
+        self.std_255 = facts.std_255
+        self.embedding_size = tile_model_size(card)
         self.licence = OWN
         self.sha256 = tile_model_digest(card)
         self.device = model.device
@@ -61,6 +61,17 @@ class TileModelEncoder:
             DeviceMemoryError: the batch does not fit into the device's memory.
         """
         return self._model.predict_and_embed(tiles)[1]
+
+
+def tile_model_input(card: ModelCard) -> InputFacts:
+    """Return what a tile model wants to be shown; size and colours are those of its first network."""
+    first = card.members[0]
+    return InputFacts(first.input_px, card.tile_px, card.mpp, first.mean_255, first.std_255)
+
+
+def tile_model_size(card: ModelCard) -> int:
+    """Return the length of a tile model's vectors: those of its networks side by side."""
+    return sum(architecture_of(member.architecture).embedding_size for member in card.members)
 
 
 def tile_model_digest(card: ModelCard) -> str:

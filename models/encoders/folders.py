@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError
 from models.card_types import Channels
+from models.encoders.foreign_configs import dinov2_shape, timm_shape
 from models.encoders.licences import Licence
 from models.encoders.published import PUBLISHED, Published, published_name
-from models.encoders.shapes import TIMM_SHAPES, InputFacts, Layout, PoolerShape, Pooling, VitShape
+from models.encoders.shapes import InputFacts, Layout, PoolerShape, Pooling, VitShape
 
 DESCRIPTION = "encoder.toml"
 CONFIG = "config.json"
@@ -27,9 +28,6 @@ WEIGHTS = "model.safetensors"
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
 
 _TOML_KEYS = frozenset({"encoder", "weights", "layout", "pooling", "shape", "pooler", "input", "licence"})
-_TIMM_ARGUMENTS = frozenset(item.name for item in fields(VitShape)) - {"swiglu", "norm_eps"}
-_TIMM_HARMLESS = frozenset({"num_classes", "dynamic_img_size", "global_pool", "in_chans", "class_token"})
-"""Arguments of timm that say nothing about the vectors we take: pooling and image size are stated apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,48 +128,10 @@ def _shape(
         return None
     base = known.shape if known and known.shape else VitShape()
     if layout is Layout.TIMM and "architecture" in config:
-        base = _timm_shape(config, swiglu=base.swiglu)
+        base = timm_shape(config, swiglu=base.swiglu)
     elif layout is Layout.DINOV2 and "hidden_size" in config:
-        base = _dinov2_shape(config)
+        base = dinov2_shape(config)
     return replace(base, **described.get("shape", {}))
-
-
-def _timm_shape(config: Mapping[str, Any], *, swiglu: bool) -> VitShape:
-    """Shape of a timm config. It cannot say that MLPs are gated, so that is taken from what is published."""
-    name = str(config["architecture"])
-    if name not in TIMM_SHAPES:
-        raise ModelError(f"{CONFIG} names the architecture {name!r}; known are {', '.join(TIMM_SHAPES)}.")
-    arguments: Mapping[str, Any] = config.get("model_args") or {}
-    unknown = sorted(set(arguments) - _TIMM_ARGUMENTS - _TIMM_HARMLESS)
-    if unknown:
-        raise ModelError(f"{CONFIG} gives arguments that are not understood: {', '.join(unknown)}.")
-    return replace(
-        TIMM_SHAPES[name], swiglu=swiglu, **{key: value for key, value in arguments.items() if key in _TIMM_ARGUMENTS}
-    )
-
-
-def _dinov2_shape(config: Mapping[str, Any]) -> VitShape:
-    """Shape of a config of transformers' Dinov2Model; the defaults are those of its Dinov2Config."""
-    width = int(config["hidden_size"])
-    ratio = float(config.get("mlp_ratio", 4))
-    gated = bool(config.get("use_swiglu_ffn", False))
-    if gated:  # both halves together, as its Dinov2SwiGLUFFN rounds them to multiples of 8
-        ratio = 2 * ((int(int(width * ratio) * 2 / 3) + 7) // 8 * 8) / width
-    registers = int(config.get("num_register_tokens", 0))
-    return VitShape(
-        img_size=int(config.get("image_size", 224)),
-        patch_size=int(config.get("patch_size", 14)),
-        embed_dim=width,
-        depth=int(config.get("num_hidden_layers", 12)),
-        num_heads=int(config.get("num_attention_heads", 12)),
-        mlp_ratio=ratio,
-        init_values=float(config.get("layerscale_value", 1.0)),
-        swiglu=gated,
-        reg_tokens=registers,
-        no_embed_class=registers > 0,
-        qkv_bias=bool(config.get("qkv_bias", True)),
-        norm_eps=float(config.get("layer_norm_eps", 1e-6)),
-    )
 
 
 def _input(
