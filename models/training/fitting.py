@@ -157,15 +157,21 @@ def _step(
 ) -> float:
     with autocast(config, device):
         logits = state.network(normalised(batch, state.scale))
-    # Divided by the patches, not by their weights: a batch with many targets would else be turned down.
-    losses = functional.cross_entropy(
-        logits.float(), labels, weight=weight, label_smoothing=config.label_smoothing, reduction="sum"
-    )
-    loss = losses / len(labels)
+    loss = mean_loss(logits.float(), labels, weight=weight, label_smoothing=config.label_smoothing)
     state.optimiser.zero_grad()
     loss.backward()
     state.optimiser.step()
     return float(loss.detach())
+
+
+def mean_loss(logits: Tensor, labels: Tensor, *, weight: Tensor | None, label_smoothing: float) -> Tensor:
+    """Return the cross-entropy of (N, C) logits, each patch times the weight of its class, divided by N.
+
+    Divided by the number of patches and not by the sum of their weights, as torch would: a batch that holds many
+    targets by chance would else be turned down.
+    """
+    losses = functional.cross_entropy(logits, labels, weight=weight, label_smoothing=label_smoothing, reduction="sum")
+    return losses / len(labels)
 
 
 def _finish_epoch(
