@@ -9,8 +9,22 @@ import click
 
 from core.domain import NOT_FOR_DIAGNOSIS
 
-COMMANDS = ("add", "analyse", "worker", "serve", "demo", "phantom", "train", "conformal", "agreement", "log", "export")
-"""In the order in which `--help` lists them; each lives in the module of its name (`log` in `log_commands`)."""
+COMMANDS = (
+    "add",
+    "analyse",
+    "worker",
+    "serve",
+    "demo",
+    "phantom",
+    "train",
+    "train-aggregator",
+    "conformal",
+    "agreement",
+    "log",
+    "people",
+    "export",
+)
+"""In the order in which `--help` lists them; each lives in the module of its name (`log` in `log_commands`, dashes as underscores)."""
 
 
 class FullHelpGroup(click.Group):
@@ -34,7 +48,9 @@ class LazyGroup(FullHelpGroup):
         """Import the command's module and return the command in it."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"core.commands.{'log_commands' if cmd_name == 'log' else cmd_name}")
+        module = importlib.import_module(
+            f"core.commands.{'log_commands' if cmd_name == 'log' else cmd_name.replace('-', '_')}"
+        )
         return module.command
 
 

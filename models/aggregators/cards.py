@@ -116,7 +116,7 @@ class AggregatorCard:
     @property
     def target(self) -> str:
         """The positive classes in one word: the column that its probability stands in."""
-        return " or ".join(self.positive_classes)
+        return " + ".join(self.positive_classes)
 
     @property
     def meaning(self) -> str:
