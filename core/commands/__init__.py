@@ -24,7 +24,8 @@ COMMANDS = (
     "people",
     "export",
 )
-"""In the order in which `--help` lists them; each lives in the module of its name (`log` in `log_commands`, dashes as underscores)."""
+"""In the order in which `--help` lists them; each lives in the module of its name, dashes as underscores (`log` in
+`log_commands`)."""
 
 
 class FullHelpGroup(click.Group):
