@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from core.errors import InputError
 from core.roles import Role
+from core.services.people import DEMONSTRATION_ISSUER
 from core.settings import Settings
 
 FILE_VARIABLE = "SECOND_READ_AUTH_FILE"
@@ -31,6 +32,7 @@ _VARIABLES: Mapping[str, str] = {
 }
 _PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 _CALLBACK = "/oauth2callback"
+_WELL_KNOWN = "/.well-known/openid-configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,24 @@ def read_auth_settings(settings: Settings, environ: Mapping[str, str] = os.envir
         session_hours=float(hours),
         first_lead=environ.get(FIRST_LEAD_VARIABLE) or None,
     )
+
+
+def issuer_of(settings: Settings) -> str:
+    """Return the issuer of whoever vouches for people here, as the address of its metadata gives it.
+
+    OpenID Connect Discovery 4 puts the metadata below the issuer; slashes at the end do not count here.
+
+    Raises:
+        InputError: there are several providers, or the metadata lie elsewhere; then the issuer must be named.
+    """
+    auth = read_auth_settings(settings)
+    if auth.is_demonstration:
+        return DEMONSTRATION_ISSUER
+    section = auth.secrets if auth.providers == ("default",) else auth.secrets.get(auth.providers[0], {})
+    url = str(section.get("server_metadata_url", ""))
+    if len(auth.providers) > 1 or not url.endswith(_WELL_KNOWN):
+        raise InputError("The provider's issuer cannot be told from the sign-in settings. Name it with --issuer.")
+    return url.removesuffix(_WELL_KNOWN).rstrip("/")
 
 
 def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:

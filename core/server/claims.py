@@ -33,7 +33,7 @@ def identity_of(claims: Mapping[str, object], auth: AuthSettings) -> Identity | 
         return None
     email = _email(claims, auth)
     return Identity(
-        issuer=issuer,
+        issuer=issuer.rstrip("/"),
         subject=subject,
         session_id=session_id_of(claims),
         signed_in_at=signed_in_at,

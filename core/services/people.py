@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from core.errors import ConflictError, InputError
 from core.roles import COMMAND_LINE_MARK, SYSTEM, Permission, Role, in_words
@@ -11,8 +13,9 @@ from core.settings import Settings
 from core.store import people as store
 from core.store import sessions
 from core.store.connection import Log, open_log, reading, writing
-from core.store.events import events_of, person_entity
+from core.store.events import events_of, events_of_kind, person_entity
 from core.store.records import EventRecord, PersonRecord, RolesFrom
+from core.store.values import utc_now
 
 DEMONSTRATION_ISSUER = "second-read-demonstration"
 """Issuer of names that nobody checked."""
@@ -49,6 +52,39 @@ def list_people(settings: Settings, *, actor: str) -> tuple[PersonRecord, ...]:
         return store.all_people(database)
 
 
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as the list of people shows them."""
+
+    person: PersonRecord
+    open_sessions: int
+    last_seen: datetime | None
+    """Last use of a session that still holds."""
+
+
+def people_overview(settings: Settings, *, actor: str) -> tuple[PersonRow, ...]:
+    """Return everybody with the sessions that hold, in the order of their names.
+
+    Raises:
+        NotAllowedError: the actor may not manage people.
+    """
+    with open_log(settings) as database, reading(database):
+        require(database, actor, Permission.MANAGE_PEOPLE)
+        live = sessions.open_sessions(database, now=utc_now())
+        return tuple(PersonRow(person, *live.get(person.person_id, (0, None))) for person in store.all_people(database))
+
+
+def people_log(settings: Settings, *, actor: str) -> list[EventRecord]:
+    """Return every event of every person, in the order they happened.
+
+    Raises:
+        NotAllowedError: the actor may not manage people.
+    """
+    with open_log(settings) as database:
+        require(database, actor, Permission.MANAGE_PEOPLE)
+        return events_of_kind(database, "person")
+
+
 def people_who_may(settings: Settings, permission: Permission) -> tuple[PersonRecord, ...]:
     """Return the active people who hold a permission, in the order of their names: whom to ask, whom to assign."""
     with open_log(settings) as database:
@@ -67,6 +103,8 @@ def add_person(
 ) -> PersonRecord:
     """Add somebody before the first sign-in, by the issuer's subject or, for an invitation, by e-mail address.
 
+    Where names are checked by nobody, the name is all there is to know somebody by.
+
     Raises:
         NotAllowedError: the actor may not manage people.
         InputError: the name cannot stand in the log, or neither subject nor e-mail is given.
@@ -76,11 +114,13 @@ def add_person(
         require(database, actor, Permission.MANAGE_PEOPLE)
         log_name = _log_name(name)
         address = _email(email)
+        if issuer == DEMONSTRATION_ISSUER:
+            subject, log_name = store.name_key(log_name), f"{log_name}{DEMONSTRATION_MARK}"
         if not subject and address is None:
             raise InputError("Give the e-mail address or the subject by which the sign-in will name this person.")
         return store.insert_person(
             database,
-            issuer=issuer,
+            issuer=issuer.rstrip("/"),
             subject=subject or None,
             log_name=log_name,
             email=address,

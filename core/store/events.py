@@ -55,6 +55,9 @@ class Action(StrEnum):
     PERSON_CHANGED = "person.changed"
     SESSION_OPENED = "session.opened"
     SESSION_REVOKED = "session.revoked"
+    SCHEME_ADDED = "scheme.added"
+    SCHEME_OFFERED = "scheme.offered"
+    SCHEME_WITHDRAWN = "scheme.withdrawn"
     PREDICTION_IMPORTED = "prediction.imported"
 
 
@@ -71,6 +74,11 @@ def slide_entity(slide_id: str) -> str:
 def person_entity(person_id: int) -> str:
     """Return how events name a person."""
     return f"person:{person_id}"
+
+
+def scheme_entity(name: str) -> str:
+    """Return how events name a reading scheme."""
+    return f"scheme:{name}"
 
 
 def append_event(database: Database, action: str, *, entity: str, actor: str, payload: Json | None = None) -> int:
@@ -114,6 +122,16 @@ def events_of(database: Database, entities: Sequence[str], *, action: str | None
     rows = database.conn.execute(
         f"SELECT {COLUMNS} FROM events WHERE entity IN ({marks}){condition} ORDER BY seq",  # noqa: S608
         parameters,
+    )
+    return [_record(row) for row in rows]
+
+
+def events_of_kind(database: Database, prefix: str) -> list[EventRecord]:
+    """Return the events of every entity of a kind, such as "person", in the order they happened."""
+    # From "person:" to before "person;": a range of the index over entities.
+    rows = database.conn.execute(
+        f"SELECT {COLUMNS} FROM events WHERE entity >= ? AND entity < ? ORDER BY seq",  # noqa: S608 - constants
+        (f"{prefix}:", f"{prefix};"),
     )
     return [_record(row) for row in rows]
 

@@ -50,6 +50,16 @@ def sessions_of(database: Database, person_id: int) -> tuple[SessionRecord, ...]
     return _sessions(database, "WHERE person_id = ? ORDER BY started_at DESC, session_id", (person_id,))
 
 
+def open_sessions(database: Database, *, now: datetime) -> dict[int, tuple[int, datetime]]:
+    """Return, by person, how many sessions hold and when the last of them was in use."""
+    rows = database.conn.execute(
+        """SELECT person_id, count(*), max(seen_at) FROM sessions
+           WHERE revoked_at IS NULL AND expires_at > ? GROUP BY person_id""",
+        (time_text(now),),
+    )
+    return {person_id: (count, time_of(seen)) for person_id, count, seen in rows}
+
+
 def touch(database: Database, session_id: str, *, now: datetime) -> None:
     """Note that a session is in use. No event: it changes nothing that anybody decided."""
     database.conn.execute("UPDATE sessions SET seen_at = ? WHERE session_id = ?", (time_text(now), session_id))
