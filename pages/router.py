@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.roles import Permission
 from core.server.identity import user_of
 from pages.parts.frame import ICON, SIDEBAR_PX, show_banner, show_footer, show_sidebar
 from pages.parts.session import current_visit
@@ -32,11 +33,16 @@ SLIDES = st.Page(
     title="Add slides and jobs",
     help="Add slides by folder, manifest or upload, and follow their analysis.",
 )
+PEOPLE = st.Page(
+    "people.py",
+    title="People and roles",
+    help="For leads: who may sign in and do what, sessions, and reading schemes.",
+)
 ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions and model cards.")
 
 visit = current_visit()
 user = None if visit is None else user_of(visit)
-page = st.navigation([WORKLIST, CASE, SLIDES, ABOUT], position="hidden")
+page = st.navigation([WORKLIST, CASE, SLIDES, PEOPLE, ABOUT], position="hidden")
 st.set_page_config(
     page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
 )
@@ -51,6 +57,7 @@ show_sidebar(
         (WORKLIST, ":material/format_list_bulleted:"),
         (CASE, ":material/biotech:"),
         (SLIDES, ":material/upload_file:"),
+        *([(PEOPLE, ":material/group:")] if user.may(Permission.MANAGE_PEOPLE) else []),
         (ABOUT, ":material/info:"),
     ),
 )

@@ -20,6 +20,8 @@ from core.store.connection import Log, open_log, reading, writing
 from core.store.events import Action, append_event, events_of_kind, scheme_entity
 from core.store.records import EventRecord
 
+__all__ = ["Scheme", "SchemeState", "add_scheme", "check_scheme", "find_scheme", "list_schemes", "offer_scheme"]
+
 SIZE_LIMIT = 200_000
 """Characters of a scheme's file; the largest shipped one has about 1,500."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
