@@ -1,0 +1,82 @@
+"""`second-read evaluate`: how good a model is, on labelled patches or on the slides of the catalogue."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.commands import FullHelpGroup
+from core.commands.options import device_option
+
+if TYPE_CHECKING:  # they need torch or scikit-learn, which take seconds to import
+    from core.services.evaluate import PatchEvaluation
+
+SOME_LEFT_OUT = 3
+"""Exit code if patches could not be read: the figures are those of the others."""
+
+
+@click.group("evaluate", cls=FullHelpGroup)
+def command() -> None:
+    """Measure a model against labels: on patches, or on slides that were analysed."""
+
+
+@command.command("patches")
+@click.option("--model", default="idc", show_default=True, help="Name of the model card.")
+@click.option(
+    "--data", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of labelled patches."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["idc", "class_group", "class_folders"]),
+    default="idc",
+    show_default=True,
+    help="idc: patient/label/file; class_group: class/group/file; class_folders: class/file.",
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with cards/ and weights/, such as the output of a training. [default: the shipped models]",
+)
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def patches(*, model: str, data: Path, layout: str, root: Path | None, device: str | None, as_json: bool) -> None:
+    """Measure a model on a folder of patches, with intervals over patients and two baselines beside it.
+
+    Exit code 0; 3 if files could not be read and were left out; 2 if there is nothing to measure.
+    """
+    from core.services.evaluate import evaluate_patches
+    from models.cards import SHIPPED
+
+    found = evaluate_patches(model, data, layout=layout, root=root or SHIPPED, device=device or "auto")
+    for sentence in (*found.warnings, *found.unreadable):
+        click.echo(f"Warning: {sentence}", err=True)
+    click.echo(json.dumps(found.to_json()) if as_json else _of_patches(found))
+    if found.unreadable:
+        sys.exit(SOME_LEFT_OUT)
+
+
+def _of_patches(found: PatchEvaluation) -> str:
+    lines = [
+        f"{found.model} on {found.n_patches} patches ({found.n_positive} positive) of {found.n_patients} patients, "
+        f"called from {found.threshold:g} on"
+    ]
+    for name, estimate in found.estimates.items():
+        words = name.replace("_", " ")
+        if math.isnan(estimate.value):
+            lines.append(f"  {words:18} undefined: {found.reason(name)}")
+        else:
+            lines.append(f"  {words:18} {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})")
+    for name, estimate in found.classes.items():
+        if not math.isnan(estimate.value):
+            lines.append(f"  {name:28} {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})")
+    for name, metrics in found.baselines.items():
+        told = ", ".join(
+            f"{metric.replace('_', ' ')} {value:.3f}" for metric, value in metrics.items() if not math.isnan(value)
+        )
+        lines.append(f"  beside it, {name.replace('_', ' ')}: {told}")
+    return "\n".join(lines)
