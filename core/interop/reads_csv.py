@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from core.interop.csv_table import CsvRow, CsvTable
-from core.interop.reads_layout import Layout, ReadsMapping, is_number, resolve
+from core.interop.reads_details import NO_DETAILS, ReadDetails, details_of, problems_of_details
+from core.interop.reads_layout import Layout, ReadsMapping, resolve
 from core.schemes import INDETERMINATE, Scheme
-
-CONFIDENCE = range(1, 6)
-"""1 (guess) to 5 (certain)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +21,17 @@ class ReadRow:
     reader: str
     category: str
     """The scheme's code, `INDETERMINATE`, or without a scheme the cell as it stands."""
-    grade: str | None = None
-    confidence: int | None = None
-    text: str = ""
-    after_model: bool = False
+    details: ReadDetails = NO_DETAILS
+
+    @property
+    def after_model(self) -> bool:
+        """Whether the reader had seen the model's result."""
+        return self.details.after_model
+
+    @property
+    def confidence(self) -> int | None:
+        """1 (guess) to 5 (certain), where it is stated."""
+        return self.details.confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,30 +121,23 @@ def _case_problem(case: str, row: CsvRow, seen: dict[str, int]) -> str:
 
 
 def _parse_long(table: CsvTable, mapping: ReadsMapping, scheme: Scheme | None) -> ParsedReads:
-    columns = {
-        "case": mapping.case,
-        "reader": mapping.reader,
-        "category": mapping.category,
-        "grade": mapping.grade,
-        "confidence": mapping.confidence,
-        "text": mapping.text,
-        "stage": mapping.stage,
-    }
-    places = {key: table.position(name) for key, name in columns.items() if name is not None}
+    columns = mapping.named_columns()
+    places = {field: table.position(column) for field, column in columns.items()}
     rows: list[ReadRow] = []
     errors: list[RowError] = []
     cases: dict[str, None] = {}
     empty = 0
     for row in table.rows:
-        cells = {key: row.cells[place] for key, place in places.items()}
+        cells = {field: row.cells[place] for field, place in places.items()}
         if cells["case"]:
             cases.setdefault(cells["case"])
         problems = list(_problems(cells, scheme))
-        errors += [RowError(row.number, columns[key] or key, message) for key, message in problems]
+        errors += [RowError(row.number, columns[field], message) for field, message in problems]
         if not cells["category"]:
             empty += 1
         elif not problems:
-            rows.append(_long_row(row.number, cells, scheme))
+            code = _code(cells["category"], scheme) or ""
+            rows.append(ReadRow(row.number, cells["case"], cells["reader"], code, details_of(cells)))
     return ParsedReads(
         layout=Layout.LONG,
         readers=_model_last(dict.fromkeys(row.reader for row in rows), mapping.model),
@@ -151,30 +149,13 @@ def _parse_long(table: CsvTable, mapping: ReadsMapping, scheme: Scheme | None) -
     )
 
 
-def _long_row(number: int, cells: dict[str, str], scheme: Scheme | None) -> ReadRow:
-    return ReadRow(
-        row=number,
-        case=cells["case"],
-        reader=cells["reader"],
-        category=_code(cells["category"], scheme) or "",
-        grade=cells.get("grade") or None,
-        confidence=int(float(cells["confidence"])) if cells.get("confidence") else None,
-        text=cells.get("text", ""),
-        after_model=cells.get("stage", "") == "after_model",
-    )
-
-
-def _problems(cells: dict[str, str], scheme: Scheme | None) -> Iterator[tuple[str, str]]:
-    for key, words in (("case", "The case is not named."), ("reader", "The reader is not named.")):
-        if not cells[key]:
-            yield key, words
+def _problems(cells: Mapping[str, str], scheme: Scheme | None) -> Iterator[tuple[str, str]]:
+    for field, words in (("case", "The case is not named."), ("reader", "The reader is not named.")):
+        if not cells[field]:
+            yield field, words
     if cells["category"] and _code(cells["category"], scheme) is None:
         yield "category", _no_category(cells["category"], scheme)
-    confidence = cells.get("confidence", "")
-    if confidence and not (is_number(confidence) and float(confidence) in CONFIDENCE):
-        yield "confidence", f"The confidence {confidence!r} is no whole number from 1 (guess) to 5 (certain)."
-    if cells.get("stage", "") not in ("", "before_model", "after_model"):
-        yield "stage", f"The stage {cells['stage']!r} is neither before_model nor after_model."
+    yield from problems_of_details(cells)
 
 
 def _code(cell: str, scheme: Scheme | None) -> str | None:

@@ -13,6 +13,9 @@ from core.interop.csv_table import CsvTable
 MOST_CATEGORIES = 20
 """A column with more different values than this is not taken for a reader's categories."""
 
+OPTIONAL_FIELDS = ("grade", "confidence", "text", "stage", "role", "blinded", "submitted_at", "seconds")
+"""Fields of a read that a long table may have beside case, reader and category."""
+
 _READER_NAMES = ("reader", "pathologist", "observer", "rater", "annotator", "system")
 _CATEGORY_NAMES = ("category", "grade", "diagnosis", "read", "score", "value")
 _CONFIDENCE_NAMES = ("confidence", "certainty")
@@ -44,6 +47,22 @@ class ReadsMapping:
     text: str | None = None
     stage: str | None = None
     """Column with before_model or after_model; None = before_model."""
+    role: str | None = None
+    """Column with primary, second, adjudicator, consensus or report."""
+    blinded: str | None = None
+    """Column with yes or no: whether the reader was blinded to the model."""
+    submitted_at: str | None = None
+    """Column with the time of the read in ISO 8601; without a time zone it is UTC."""
+    seconds: str | None = None
+    """Column with the seconds spent on the case."""
+
+    def named_columns(self) -> dict[str, str]:
+        """Return field -> column of the fields of a long table for which a column is named."""
+        return {
+            field: column
+            for field in ("case", "reader", "category", *OPTIONAL_FIELDS)
+            if (column := getattr(self, field)) is not None
+        }
 
 
 def resolve(table: CsvTable, mapping: ReadsMapping) -> ReadsMapping:
