@@ -8,29 +8,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.commands import reads_options as options
+
 if TYPE_CHECKING:
-    from core.schemes import Scheme
     from core.services.agreement import FileAgreement
 
 
 @click.command("agreement")
 @click.argument("reads", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--id", "case", default="case", show_default=True, help="Column with the case.")
-@click.option(
-    "--layout",
-    type=click.Choice(["auto", "wide", "long"]),
-    default="auto",
-    show_default=True,
-    help="wide: a row a case, a column a reader. long: a row a read.",
-)
-@click.option("--readers", help="Wide: columns of the readers, with commas. [default: found by their names and values]")
+@options.case_option
+@options.layout_option
+@options.readers_option
 @click.option("--model", help="Wide: column of the model's category. Long: name of the model among the readers.")
-@click.option("--reader", help="Long: column with the reader.")
-@click.option("--category", help="Long: column with the result.")
-@click.option("--confidence", help="Long: column with the confidence, 1 to 5.")
-@click.option("--stage", help="Long: column with before_model or after_model.")
+@options.reader_option
+@options.category_option
+@options.confidence_option
+@options.stage_option
 @click.option("--reference", help="Reader who stands for the truth in before against after.")
-@click.option("--scheme", help="Reading scheme: the name of a shipped one, or a TOML file.")
+@options.scheme_option
 @click.option("--categories", help="Categories from least to most severe, with commas.")
 @click.option("--bins", help="Edges that turn numbers into categories, e.g. 10,40.")
 @click.option("--positive-from", help="First category that counts as positive.")
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--replicates", type=click.IntRange(100, 100_000), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap over cases.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with everything.")
+@options.json_option
 def command(
     reads: Path,
     *,
@@ -79,15 +74,15 @@ def command(
         mapping=ReadsMapping(
             case=case,
             layout=Layout(layout),
-            readers=_words(readers),
+            readers=options.words(readers),
             model=model,
             reader=reader,
             category=category,
             confidence=confidence,
             stage=stage,
         ),
-        scheme=_scheme(scheme),
-        categories=_words(categories) or None,
+        scheme=options.scheme_of(scheme),
+        categories=options.words(categories) or None,
         bins=_numbers(bins),
         positive_from=positive_from,
         reference=reference,
@@ -98,23 +93,11 @@ def command(
     click.echo(json.dumps(found.to_dict()) if as_json else _sentences(found))
 
 
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
 def _numbers(text: str | None) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in _words(text))
+        return tuple(float(word) for word in options.words(text))
     except ValueError as err:
         raise click.BadParameter("edges are numbers with commas between, e.g. 10,40", param_hint="--bins") from err
-
-
-def _scheme(text: str | None) -> Scheme | None:
-    from core.schemes import load_scheme, read_scheme
-
-    if text is None:
-        return None
-    return read_scheme(Path(text)) if text.endswith(".toml") else load_scheme(text)
 
 
 def _sentences(found: FileAgreement) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.commands import reads_options as options
+
 if TYPE_CHECKING:
     from core.services.conformal import ConformalReport
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="valid counts (n + 1), whose error rate always holds; plain counts n, as Olsson et al. 2022 did.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.json_option
 def command(
     calibration: Path,
     test: Path,
@@ -49,18 +51,14 @@ def command(
         calibration,
         test,
         label=label,
-        scores=_words(scores),
-        classes=_words(classes) if classes is not None else None,
+        scores=options.words(scores),
+        classes=options.words(classes) if classes is not None else None,
         alpha=alpha,
         method=method,
     )
     for warning in report.warnings:
         click.echo(f"Warning: {warning}", err=True)
     click.echo(json.dumps(report.to_dict()) if as_json else _sentences(report))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _sentences(report: ConformalReport) -> str:
