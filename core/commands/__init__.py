@@ -11,7 +11,17 @@ from core.domain import NOT_FOR_DIAGNOSIS
 
 COMMANDS = (
     *("add", "analyse", "worker", "serve", "demo", "phantom", "train", "evaluate"),
-    *("convert-weights", "train-aggregator", "conformal", "agreement", "log", "people", "export"),
+    *(
+        "convert-weights",
+        "train-aggregator",
+        "conformal",
+        "agreement",
+        "import-reads",
+        "import-predictions",
+        "log",
+        "people",
+        "export",
+    ),
 )
 """In the order in which `--help` lists them; each lives in the module of its name, dashes as underscores (`log` in
 `log_commands`)."""
