@@ -81,7 +81,7 @@ def map_tiles(
         ModelError: the result is not one finite row for each tile.
     """
     values = _allocate(grid, work, start=start, previous=previous)
-    runner = _HalvingRunner(work, batch_size)
+    runner = HalvingRunner(work, batch_size)
     rows_of_batches = [slice(a, min(a + batch_size, len(grid))) for a in range(start, len(grid), batch_size)]
     with ExitStack() as stack:
         # Left in reverse order: computing, which waits for batches that are read, ends before reading does.
@@ -102,7 +102,7 @@ def map_tiles(
     return values
 
 
-class _HalvingRunner:
+class HalvingRunner:
     """Computes batches no larger than the device has been seen to bear."""
 
     def __init__(self, work: TileWork, batch_size: int) -> None:

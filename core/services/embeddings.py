@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import MissingMppError, NotApplicableError
+from core.errors import MissingMppError, NotApplicableError, NotFoundError, UnreadableSlideError
 from core.inference import embed_tiles
 from core.services import catalogue
 from core.services.embedding_cache import CacheKey, read_vectors, write_vectors
@@ -83,6 +84,74 @@ def slide_embeddings(
             progress=progress,
             cancelled=cancelled,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedOutcome:
+    """What became of one slide of many."""
+
+    slide_id: str
+    tiles: int
+    embedding_size: int
+    from_cache: bool
+    message: str = ""
+    """Why the slide could not be embedded; empty if it was."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the slide has its vectors."""
+        return not self.message
+
+    @property
+    def sentence(self) -> str:
+        """The same for people."""
+        if not self.ok:
+            return f"{self.slide_id}: {self.message}"
+        where = "from the cache" if self.from_cache else "computed"
+        return f"{self.slide_id}: {self.tiles} vectors of {self.embedding_size}, {where}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "slide_id": self.slide_id,
+            "ok": self.ok,
+            "tiles": self.tiles,
+            "embedding_size": self.embedding_size,
+            "from_cache": self.from_cache,
+            "message": self.message,
+        }
+
+
+def embed_slides(
+    settings: Settings,
+    encoder: Encoder,
+    *,
+    slide_ids: Sequence[str] | None = None,
+    spec: TileSpec | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[EmbedOutcome]:
+    """Embed slides one after the other; one that cannot be read does not stop the others.
+
+    Args:
+        settings: As for `slide_embeddings`.
+        encoder: What embeds.
+        slide_ids: Slides of the catalogue; None = all.
+        spec: The tiles, as for `slide_embeddings`.
+        progress: Called after every batch with the slide, tiles done and tiles in all.
+
+    Raises:
+        StorageError: the vectors cannot be kept; further slides would not fare better.
+        DeviceMemoryError, ModelError: the encoder cannot compute.
+    """
+    wanted = slide_ids or [slide.slide_id for slide in catalogue.list_slides(settings)]
+    for slide_id in wanted:
+        told = None if progress is None else partial(progress, slide_id)
+        try:
+            found = slide_embeddings(settings, slide_id, encoder, spec=spec, progress=told)
+        except (NotFoundError, UnreadableSlideError, MissingMppError, NotApplicableError) as err:
+            yield EmbedOutcome(slide_id, 0, encoder.embedding_size, from_cache=False, message=str(err))
+        else:
+            yield EmbedOutcome(slide_id, len(found.grid), encoder.embedding_size, from_cache=found.from_cache)
 
 
 def embeddings_on_grid(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,24 @@ INNER_FOLDS = 4
 """Folds by group in which the strength is chosen."""
 MAX_STEPS = 2000
 """Steps of the optimiser; a thousand dimensions and ten thousand vectors need some hundred."""
+
+
+class Head(Protocol):
+    """Something that orders vectors by how much they look like each class."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the columns."""
+        ...
+
+    @property
+    def embedding_size(self) -> int:
+        """Length of the vectors it was fitted on."""
+        ...
+
+    def scores(self, vectors: NDArray[np.floating], /) -> FloatArray:
+        """Return (N, C): the higher, the more like the class; the highest of a row is the answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +68,14 @@ class LinearProbe:
             InputError: the vectors have another length.
         """
         return softmax(self.logits(vectors), axis=1)
+
+    def scores(self, vectors: NDArray[np.floating]) -> FloatArray:
+        """Return the probabilities, by the name that all heads share.
+
+        Raises:
+            InputError: the vectors have another length.
+        """
+        return self.probabilities(vectors)
 
     def logits(self, vectors: NDArray[np.floating]) -> FloatArray:
         """Return (N, C) logits of (N, D) embeddings.
