@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from core.commands import FullHelpGroup
-from core.commands.options import device_option
+from core.commands.options import device_option, home_option, settings_for
 
 if TYPE_CHECKING:  # they need torch or scikit-learn, which take seconds to import
     from core.services.evaluate import PatchEvaluation
+    from core.services.evaluate_slides import SlideEvaluation
+    from models.evaluation.metrics import Estimate
 
 SOME_LEFT_OUT = 3
 """Exit code if patches could not be read: the figures are those of the others."""
@@ -70,13 +72,54 @@ def _of_patches(found: PatchEvaluation) -> str:
         if math.isnan(estimate.value):
             lines.append(f"  {words:18} undefined: {found.reason(name)}")
         else:
-            lines.append(f"  {words:18} {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})")
+            lines.append(f"  {words:18} {_words(estimate)}")
     for name, estimate in found.classes.items():
         if not math.isnan(estimate.value):
-            lines.append(f"  {name:28} {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})")
+            lines.append(f"  {name:28} {_words(estimate)}")
     for name, metrics in found.baselines.items():
         told = ", ".join(
             f"{metric.replace('_', ' ')} {value:.3f}" for metric, value in metrics.items() if not math.isnan(value)
         )
         lines.append(f"  beside it, {name.replace('_', ' ')}: {told}")
     return "\n".join(lines)
+
+
+@command.command("slides")
+@click.option(
+    "--reference",
+    required=True,
+    help="truth (outlines beside the slides), reads (the log), or a CSV with the columns slide_id and label.",
+)
+@click.option("--model", help="Name of the model card. [default: idc]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@home_option
+def slides(*, reference: str, model: str | None, as_json: bool, home: Path | None) -> None:
+    """Measure how slides that were analysed are told apart, by every aggregation, with intervals over cases.
+
+    The figures say how far model and reference agree; a pathologist's read is not the truth.
+    """
+    from core.services.evaluate_slides import evaluate_slides
+
+    found = evaluate_slides(settings_for(home), reference=reference, model_name=model)
+    click.echo(json.dumps(found.to_json()) if as_json else _of_slides(found))
+
+
+def _of_slides(found: SlideEvaluation) -> str:
+    lines = [found.sentence, f"Called from {found.threshold:g} on, a threshold chosen for the default rule."]
+    lines += [
+        f"  {rule.name:14} AUC {_words(rule.auc)}, sensitivity {_words(rule.sensitivity)}, "
+        f"specificity {_words(rule.specificity)}"
+        for rule in found.rules
+    ]
+    if found.tile_auc is not None:
+        lines.append(
+            f"  tiles          AUC {_words(found.tile_auc)}, {found.n_positive_tiles} of {found.n_tiles} tiles of "
+            f"{found.n_outlined_slides} slides show the target"
+        )
+    return "\n".join(lines)
+
+
+def _words(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "undefined"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
