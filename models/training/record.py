@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -66,4 +68,16 @@ def write_record(
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "device": choose_device().words,
     }
-    (config.output / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(_finite(record), indent=1, allow_nan=False)
+    (config.output / "run.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: object) -> object:
+    """Replace numbers that JSON cannot hold, such as a metric that the data do not define, by null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in cast("list[object]", value)]
+    return value
