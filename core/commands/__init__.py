@@ -13,6 +13,7 @@ COMMANDS = (
     *("add", "analyse", "worker", "serve", "demo", "phantom", "train", "evaluate"),
     *(
         "convert-weights",
+        "encoder",
         "train-aggregator",
         "conformal",
         "agreement",
