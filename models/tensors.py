@@ -25,11 +25,12 @@ _NAMED = 6
 
 
 def is_pickle(path: Path) -> bool:
-    """Say whether a file is a pickle by its name or, whatever its name, by its first bytes."""
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        return True
+    """Say whether a file is a pickle by its first bytes, or by its name where these tell nothing."""
     with path.open("rb") as file:
-        return file.read(4).startswith(_PICKLE_STARTS)
+        start = file.read(9)
+    if start[8:] == b"{":  # safetensors: eight bytes of length, which may look like anything, then JSON
+        return False
+    return start.startswith(_PICKLE_STARTS) or path.suffix.lower() in PICKLE_SUFFIXES
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -41,9 +42,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"There is no weights file {path}.")
     if is_pickle(path):
+        converted = f"{path.stem}.safetensors" if path.suffix != ".safetensors" else f"{path.stem}-new.safetensors"
         raise ModelError(
             f"{path.name} is a pickle, not a safetensors file. Loading a pickle can execute code that it carries, so "
-            f"it is refused; convert it: second-read convert-weights {path.name} {path.stem}.safetensors"
+            f"it is refused; convert it: second-read convert-weights {path.name} {converted}"
         )
     try:
         return load_file(path)
