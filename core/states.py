@@ -30,6 +30,7 @@ class Step(StrEnum):
     """The last awaited opinion arrives, or the last request without one is withdrawn."""
     CANCEL = "cancel"
     """The only requests are withdrawn, so the case is where it was before."""
+    COMPARE_OPINION = "compare_opinion"
     AGREE = "agree"
     ADJUDICATE = "adjudicate"
     REQUEST_ADJUDICATOR = "request_adjudicator"
@@ -72,6 +73,8 @@ TRANSITIONS: Mapping[tuple[CaseStatus, Step], CaseStatus] = {
     (_S.SECOND_OPINION_REQUESTED, Step.RECEIVE_ONE): _S.SECOND_OPINION_REQUESTED,
     (_S.SECOND_OPINION_REQUESTED, Step.RECEIVE): _S.OPINION_RECEIVED,
     (_S.SECOND_OPINION_REQUESTED, Step.CANCEL): _S.READ,
+    (_S.OPINION_RECEIVED, Step.COMPARE_OPINION): _S.OPINION_RECEIVED,
+    (_S.ADJUDICATION, Step.COMPARE_OPINION): _S.ADJUDICATION,
     (_S.OPINION_RECEIVED, Step.AGREE): _S.AGREED,
     (_S.OPINION_RECEIVED, Step.ADJUDICATE): _S.ADJUDICATION,
     (_S.ADJUDICATION, Step.REQUEST_ADJUDICATOR): _S.ADJUDICATION,
@@ -81,6 +84,7 @@ TRANSITIONS: Mapping[tuple[CaseStatus, Step], CaseStatus] = {
     (_S.AGREED, Step.RESOLVE): _S.RESOLVED,
     (_S.ADJUDICATION, Step.RESOLVE): _S.RESOLVED,
     (_S.RESOLVED, Step.SIGN): _S.SIGNED,
+    (_S.SIGNED, Step.SIGN): _S.SIGNED,
     (_S.RESOLVED, Step.REOPEN): _S.READ,
     (_S.SIGNED, Step.REOPEN): _S.READ,
 }
@@ -108,6 +112,7 @@ _DEEDS: Mapping[Step, str] = {
     Step.RECEIVE_ONE: "Giving an opinion",
     Step.RECEIVE: "Giving an opinion",
     Step.CANCEL: "Withdrawing a request",
+    Step.COMPARE_OPINION: "Comparing an opinion",
     Step.AGREE: "Recording agreement",
     Step.ADJUDICATE: "Handing the case to a third reader",
     Step.REQUEST_ADJUDICATOR: "Asking a third reader",

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from core.domain import ReadCategory
 from core.errors import InputError
-from core.schemes import Scheme, load_scheme
+from core.schemes import Scheme
+from core.services.scheme_library import find_scheme
+from core.settings import Settings
 from core.store.records import NewRead, ReadStage
 from core.vocabulary import ReadRole
 
@@ -41,6 +43,7 @@ class Answer:
 def new_read(
     answer: Answer,
     *,
+    scheme: Scheme | None,
     role: ReadRole,
     blinded_to_model: bool,
     blinded_to_first: bool,
@@ -50,6 +53,7 @@ def new_read(
 
     Args:
         answer: From the form.
+        scheme: The one that the answer names, from `scheme_of`.
         role: In which part the reader read.
         blinded_to_model: Whether the model's result was hidden until now.
         blinded_to_first: Whether everybody else's reads were hidden, or there were none.
@@ -59,7 +63,6 @@ def new_read(
         InputError: a part of the answer cannot be used; the sentence says which.
     """
     _check(answer)
-    scheme = None if answer.scheme is None else load_scheme(answer.scheme)
     code = None if scheme is None else _code(scheme, answer)
     category = answer.category if scheme is None or code is None else scheme.read_category(code)
     if category is None:
@@ -85,6 +88,15 @@ def new_read(
         opened_at=answer.opened_at,
         seconds_on_case=answer.seconds_on_case,
     )
+
+
+def scheme_of(settings: Settings, answer: Answer) -> Scheme | None:
+    """Return the scheme that an answer names, shipped or the department's own.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    return None if answer.scheme is None else find_scheme(settings, answer.scheme)
 
 
 def plain_text(text: str, *, what: str, needed: bool = False) -> str:

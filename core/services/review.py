@@ -7,7 +7,7 @@ from datetime import datetime
 from core.domain import ReadCategory, ReviewVerdict
 from core.errors import ConflictError, InputError
 from core.roles import Permission
-from core.services.answers import Answer, new_read
+from core.services.answers import Answer, new_read, scheme_of
 from core.services.authority import require
 from core.services.flagging import refresh_flags_in
 from core.services.masking import shown_events
@@ -85,6 +85,7 @@ def record_read(
     _require_name(actor)
     if role not in COUNTING_ROLES:
         raise InputError(f"A read as {role.value} answers a request for an opinion; open it in your inbox.")
+    scheme = scheme_of(settings, answer)
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.RECORD_READS)
         content = {"case": case_id, "role": role.value, "answer": repr(answer)}
@@ -99,6 +100,7 @@ def record_read(
         alone = all(name_key(read.reader) == name_key(actor) for read in reviews.diagnoses_of_case(database, case_id))
         read = new_read(
             answer,
+            scheme=scheme,
             role=role,
             blinded_to_model=not revealed,
             blinded_to_first=alone or not seen.first_read,

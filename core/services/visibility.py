@@ -163,11 +163,9 @@ def require_unblinded(database: Log, case_id: str, *, actor: str) -> None:
     Raises:
         ConflictError: one does.
     """
-    if visibility_in(database, case_id, actor=actor).is_blinded:
-        raise ConflictError(
-            f"A blinded second opinion on case {case_id} is awaited from you. Give or decline it first: "
-            "until then nothing else of the case is yours to see or decide."
-        )
+    seen = visibility_in(database, case_id, actor=actor)
+    if seen.is_blinded:
+        raise ConflictError(f"You cannot do this on case {case_id} yet. {seen.because}")
 
 
 def blinded_view(request: ConsultationRecord, *, actor: str) -> Visibility:

@@ -59,6 +59,14 @@ def get_opinion(database: Database, opinion_id: int) -> OpinionRecord:
     return found[0]
 
 
+def opinion_of_request(database: Database, consultation_id: int) -> int | None:
+    """Return the number of the opinion that answers a request, or None while there is none."""
+    row = database.conn.execute(
+        "SELECT opinion_id FROM opinions WHERE consultation_id = ?", (consultation_id,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def opinions_of_case(database: Database, case_id: str) -> tuple[OpinionRecord, ...]:
     """Return every opinion on a case, in the order they were given."""
     condition = "WHERE consultation_id IN (SELECT consultation_id FROM consultations WHERE case_id = ?)"
