@@ -75,7 +75,7 @@ def subject_of(claims: Mapping[str, object]) -> str | None:
     """Return who the sign-in claims name, by issuer and subject, or None if nobody is signed in."""
     if claims.get("is_logged_in") is not True or not claims.get("sub"):
         return None
-    return f"{claims.get('iss', '')}|{claims['sub']}"
+    return f"{str(claims.get('iss', '')).rstrip('/')}|{claims['sub']}"
 
 
 def cookie_claims(secret: str, cookies: Mapping[str, str]) -> Mapping[str, object] | None:

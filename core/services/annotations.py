@@ -11,7 +11,7 @@ from typing import Any, cast
 from core.errors import InputError, NotFoundError
 from core.interop.qupath import Mark, feature_collection, marks_of
 from core.roles import Permission
-from core.services.authority import require
+from core.services.authority import require, require_now
 from core.settings import Settings
 from core.store import annotations as store
 from core.store import cases
@@ -62,9 +62,11 @@ def save_annotation(
         actor: Who says so.
 
     Raises:
+        NotAllowedError: the actor may not annotate.
         NotFoundError: there is no such slide.
         InputError: the geometry, the id or a text cannot be used.
     """
+    require_now(settings, actor, Permission.ANNOTATE)
     mark = _checked(Mark(annotation_id, shape.value, geometry, label=label.strip(), note=note.strip()))
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.ANNOTATE)
@@ -78,6 +80,7 @@ def save_drawn(settings: Settings, slide_id: str, drawn: Mapping[str, Any], *, a
     """Record a mark as the viewer sends it: id, geometry, is_rectangle, label, note.
 
     Raises:
+        NotAllowedError: the actor may not annotate.
         NotFoundError: there is no such slide.
         InputError: something in it cannot be used.
     """
@@ -100,6 +103,7 @@ def remove_annotation(settings: Settings, slide_id: str, *, annotation_id: str, 
     """Take a mark away; the log keeps it and who removed it. A mark that is gone already is left so.
 
     Raises:
+        NotAllowedError: the actor may not annotate.
         NotFoundError: the slide never had such a mark.
     """
     with open_log(settings) as database, writing(database):
@@ -148,9 +152,11 @@ def import_geojson(settings: Settings, slide_id: str, content: str | bytes, *, a
         How many marks are new or changed.
 
     Raises:
+        NotAllowedError: the actor may not annotate.
         InputError: the file is no GeoJSON of marks; the sentence says what was found.
         NotFoundError: there is no such slide.
     """
+    require_now(settings, actor, Permission.ANNOTATE)
     try:
         parsed: object = json.loads(content)
     except (ValueError, UnicodeDecodeError) as err:

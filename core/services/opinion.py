@@ -64,6 +64,7 @@ def decline(settings: Settings, consultation_id: int, *, reason: str, actor: str
     """
     why = plain_text(reason, what="A reason", needed=True)
     with open_log(settings) as database, writing(database):
+        require(database, actor, Permission.GIVE_OPINION)
         asked = consultations.get_consultation(database, consultation_id)
         require_awaited(asked)
         require_consultant(asked, actor=actor)

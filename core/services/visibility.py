@@ -133,8 +133,13 @@ def blinds_of(database: Log, *, actor: str) -> Mapping[str, Visibility]:
 
 
 def blinded_cases(settings: Settings, *, actor: str) -> frozenset[str]:
-    """Return the cases that statistics, reports and lists must leave out for an actor for the time being."""
+    """Return the cases that statistics, reports and lists must leave out for an actor for the time being.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
+    """
     with open_log(settings) as database, reading(database):
+        require(database, actor, Permission.SEE_CASES)
         return frozenset(blinds_of(database, actor=actor))
 
 
