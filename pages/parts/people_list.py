@@ -50,7 +50,7 @@ def show_people(rows: Sequence[PersonRow]) -> None:
         people_frame(found),
         hide_index=True,
         key="people",
-        height=min(38 + 35 * len(found), 600),
+        height=min(37 + 33 * len(found), 600),
         on_select="rerun",
         selection_mode="single-cell",
         column_config={"Name": st.column_config.TextColumn(pinned=True)},

@@ -54,7 +54,7 @@ def people_frame(rows: Sequence[PersonRow]) -> pd.DataFrame:
             "State": [state_in_words(row.person) for row in rows],
             "Sessions": [row.open_sessions for row in rows],
             "Last seen": [time_in_words(row.last_seen) if row.last_seen else "" for row in rows],
-            "E-mail": [row.person.email or "" for row in rows],
+            **({"E-mail": [row.person.email or "" for row in rows]} if any(row.person.email for row in rows) else {}),
             "Known by": [issuer_in_words(row.person.issuer) for row in rows],
             "Added": [time_in_words(row.person.added_at) for row in rows],
         }
@@ -93,7 +93,7 @@ def matching(rows: Sequence[PersonRow], *, words: str, roles: Sequence[Role]) ->
 def matrix_frame() -> pd.DataFrame:
     """Return who may do what: a row a permission, a column a role."""
     columns = {
-        ROLE_NAMES[role]: ["Yes" if permission in GRANTS[role] else "–" for permission in Permission] for role in Role
+        ROLE_NAMES[role]: ["Yes" if permission in GRANTS[role] else "" for permission in Permission] for role in Role
     }
     return pd.DataFrame(columns, index=[PERMISSION_WORDS[permission] for permission in Permission])
 

@@ -14,7 +14,7 @@ from core.services.sessions import list_sessions, revoke_everywhere, revoke_sess
 from core.settings import Settings
 from core.store.records import PersonRecord, RolesFrom
 from pages.parts.actions import attempt
-from pages.parts.badges import plain, time_in_words
+from pages.parts.badges import Look, plain, time_in_words
 from pages.parts.people_tables import (
     browser_in_words,
     issuer_in_words,
@@ -24,10 +24,10 @@ from pages.parts.people_tables import (
 )
 
 _STATES = {
-    "Active": ("green", ":material/check_circle:"),
-    "Invited": ("blue", ":material/mail:"),
-    "Waits for a role": ("orange", ":material/hourglass:"),
-    "Access closed": ("gray", ":material/lock:"),
+    "Active": Look("Active", "green", ":material/check_circle:"),
+    "Invited": Look("Invited", "blue", ":material/mail:"),
+    "Waits for a role": Look("Waits for a role", "orange", ":material/hourglass:"),
+    "Access closed": Look("Access closed", "gray", ":material/lock:"),
 }
 _ROLES_FROM = {
     RolesFrom.HAND: "Given by a lead or the command line.",
@@ -39,11 +39,10 @@ _ROLES_FROM = {
 def show_person(settings: Settings, row: PersonRow, *, user: User) -> None:
     """Show everything about one person and take changes."""
     person = row.person
-    state = state_in_words(person)
-    colour, icon = _STATES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(short_name(person.log_name)), width="content")
-        st.badge(state, color=colour, icon=icon)
+        look = _STATES[state_in_words(person)]
+        st.badge(look.label, color=look.colour, icon=look.icon)
     facts = [f"Known by {plain(issuer_in_words(person.issuer))}", f"added {time_in_words(person.added_at)}"]
     facts += [plain(person.email)] if person.email else []
     st.caption(", ".join(facts))

@@ -1,0 +1,237 @@
+"""No service forgets to ask: every public function that takes an actor is called as a viewer and as a stranger.
+
+A new function is found by itself and called with arguments made up from its annotations. It passes when it asks first.
+Where made-up arguments are refused before that, its source must lead to the question, and nothing may be written.
+Whatever a viewer may call stands in VIEWER_MAY, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import io
+import pkgutil
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import pytest
+from people_kit import enrol
+
+import core.services
+from core.errors import NotAllowedError, SecondReadError
+from core.roles import Role
+from core.services.catalogue import verify_log
+from core.settings import Settings
+from core.store.connection import Log
+
+VIEWER, STRANGER = "vic", "nobody known"
+
+VIEWER_MAY = {
+    "worklist.worklist": "looking at the list",
+    "review.open_case": "looking at a case; that the result was seen is logged",
+    "visibility.open_case": "looking at a case; that the result was seen is logged",
+    "consult_lists.inbox": "looking at requests",
+    "consult_lists.sent": "looking at requests",
+    "consult_lists.overdue": "looking at requests",
+    "consult_lists.waiting": "looking at requests",
+    "consult_lists.case_consult": "looking at requests",
+    "visibility.blinded_cases": "which cases to leave out for whoever asks",
+    "sessions.list_sessions": "one's own sessions",
+    "sessions.revoke_session": "one's own session",
+    "sessions.revoke_everywhere": "one's own sessions",
+}
+"""Functions that need SEE_CASES or nothing but being oneself: strangers are refused all the same."""
+
+ASKS_NOT = {
+    "authority": "answers the question itself",
+    "people.ensure_demonstration_person": "inside the sign-in's transaction, before there is a session",
+    "sessions.open_demonstration": "the sign-in itself",
+    "sessions.visit": "the sign-in itself",
+    "sessions.holds": "says whether a session holds",
+}
+"""Not asked for an actor, because they come before one."""
+
+WRITES_WITHOUT_ACTOR = {
+    "worker": "acts as the system",
+    "pulse": "the worker's heartbeat",
+    "supervisor": "starts the worker",
+    "sessions.visit": "the sign-in itself",
+    "sessions.open_demonstration": "the sign-in itself",
+}
+
+
+def modules() -> list[types.ModuleType]:
+    names = [found.name for found in pkgutil.iter_modules(core.services.__path__)]
+    return [importlib.import_module(f"core.services.{name}") for name in names]
+
+
+def short(function: Callable[..., Any]) -> str:
+    return f"{function.__module__.removeprefix('core.services.')}.{function.__name__}"
+
+
+def acting() -> list[Callable[..., Any]]:
+    """Every public function of a service module that opens the log for an actor.
+
+    What works on an open log, inside the transaction of a function that asked, or on values alone is none of them.
+    """
+    return [
+        member
+        for module in modules()
+        for name, member in vars(module).items()
+        if inspect.isfunction(member)
+        and not name.startswith("_")
+        and member.__module__ == module.__name__
+        and "actor" in inspect.signature(member).parameters
+        and Settings in (hints := typing.get_type_hints(member).values())
+        and Log not in hints
+        and module.__name__.rsplit(".", 1)[1] not in ASKS_NOT
+        and short(member) not in ASKS_NOT
+    ]
+
+
+@cache
+def calls() -> dict[str, set[str]]:
+    """Function of a service -> names that it calls."""
+    found: dict[str, set[str]] = {}
+    for module in modules():
+        for node in ast.parse(Path(module.__file__ or "").read_text()).body:
+            if isinstance(node, ast.FunctionDef):
+                names = {part.func for part in ast.walk(node) if isinstance(part, ast.Call)}
+                called = {one.id if isinstance(one, ast.Name) else getattr(one, "attr", "") for one in names}
+                found.setdefault(node.name, set()).update(called)
+    return found
+
+
+def leads_to_the_question(name: str, seen: frozenset[str] = frozenset()) -> bool:
+    called = calls().get(name, set())
+    if called & {"require", "require_now"}:
+        return True
+    return any(leads_to_the_question(one, seen | {name}) for one in called & set(calls()) - seen - {name})
+
+
+def made_up(kind: Any) -> Any:
+    """Something of a type, harmless and as small as can be."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return None if type(None) in arguments else made_up(arguments[0])
+    if origin is typing.Literal:
+        return arguments[0]
+    if isinstance(origin, type):
+        return {} if issubclass(origin, Mapping) else frozenset() if issubclass(origin, frozenset) else ()
+    return made_up_plain(kind) if isinstance(kind, type) else None
+
+
+def made_up_plain(kind: type) -> Any:
+    if issubclass(kind, Enum):
+        return next(iter(kind))
+    if is_dataclass(kind):
+        needed = [one for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+        hints = typing.get_type_hints(kind)
+        return kind(**{one.name: made_up(hints[one.name]) for one in needed})
+    plain = {
+        str: "1",
+        bytes: b"",
+        bool: False,
+        int: 1,
+        float: 0.5,
+        Path: Path("made-up"),
+        typing.BinaryIO: io.BytesIO(),
+    }
+    return datetime(2030, 1, 1, tzinfo=UTC) if kind is datetime else plain.get(kind)
+
+
+def call(function: Callable[..., Any], settings: Settings, *, actor: str) -> object:
+    """Call a function as somebody, with made-up arguments."""
+    hints = typing.get_type_hints(function)
+    given: dict[str, Any] = {}
+    positional: list[Any] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "actor":
+            given[name] = actor
+            continue
+        if parameter.default is not inspect.Parameter.empty:
+            continue
+        value = settings if hints.get(name) is Settings else made_up(hints.get(name, Any))
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            given[name] = value
+        else:
+            positional.append(value)
+    return function(*positional, **given)
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One home for all: nothing may be written."""
+    settings = Settings(home=tmp_path_factory.mktemp("matrix") / "home")
+    enrol(settings, VIEWER, roles=(Role.VIEWER,))
+    return settings
+
+
+def test_the_walk_finds_the_services():
+    found = {short(function) for function in acting()}
+    assert {"review.record_diagnosis", "jobs.cancel", "annotations.save_drawn", "people.change_roles"} <= found
+    assert len(found) >= 25
+
+
+def refused(function: Callable[..., Any], settings: Settings, *, actor: str) -> None:
+    """Fail unless the call is refused for who calls, or at least refused by a function that would ask."""
+    before = verify_log(settings).rows
+    with pytest.raises(SecondReadError) as err:
+        call(function, settings, actor=actor)
+    assert verify_log(settings).rows == before, "something was written all the same"
+    if not isinstance(err.value, NotAllowedError):
+        assert leads_to_the_question(function.__name__), f"{short(function)} never asks whether its actor may"
+
+
+@pytest.mark.parametrize("function", acting(), ids=short)
+def test_a_stranger_is_refused_whatever_is_asked(matrix: Settings, function: Callable[..., Any]):
+    refused(function, matrix, actor=STRANGER)
+
+
+@pytest.mark.parametrize(
+    "function", [function for function in acting() if short(function) not in VIEWER_MAY], ids=short
+)
+def test_a_viewer_records_nothing(matrix: Settings, function: Callable[..., Any]):
+    refused(function, matrix, actor=VIEWER)
+
+
+def test_most_functions_ask_before_anything_else(matrix: Settings):
+    first = 0
+    for function in acting():
+        try:
+            call(function, matrix, actor=STRANGER)
+        except NotAllowedError:
+            first += 1
+        except SecondReadError:
+            continue
+    assert first >= 0.6 * len(acting())
+
+
+def test_what_a_viewer_may_is_still_there():
+    found = {short(function) for function in acting()}
+    assert set(VIEWER_MAY) - found <= {"review.open_case", "visibility.open_case"}
+
+
+def test_whoever_opens_a_write_knows_who_acts():
+    """A public function that opens a write transaction takes an actor, or stands in the table with its reason."""
+    for module in modules():
+        tree = ast.parse(Path(module.__file__ or "").read_text())
+        for node in tree.body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            writes = any(
+                isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "writing"
+                for part in ast.walk(node)
+            )
+            name = module.__name__.removeprefix("core.services.")
+            takes = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+            known = name in WRITES_WITHOUT_ACTOR or f"{name}.{node.name}" in WRITES_WITHOUT_ACTOR
+            assert not writes or "actor" in takes or known, f"{name}.{node.name} writes, and nobody is asked who acts"
