@@ -53,6 +53,11 @@ class CaseScore:
     """(slide id, why) of every slide that has no score."""
 
     @property
+    def missing(self) -> str:
+        """Sentence that names the slides without a result; empty if there is none."""
+        return _without(self.without_result)
+
+    @property
     def complete(self) -> bool:
         """Whether every slide of the case has a result; only then may the case be called negative."""
         return self.with_result > 0 and not self.without_result

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from core.aggregation import CaseScore, SlideScore, roll_up
 from core.domain import CaseStatus, FlagKind, ReadCategory, SlideStatus
 from core.roles import Permission
 from core.services.authority import require
@@ -59,6 +60,10 @@ class CaseRow:
     model_label: str | None
     """Call on the most suspicious slide; None without a result, or while it is hidden from the reader."""
     model_score: float | None
+    carried_by: str
+    """Which slide carries the case and why, and which have no result; empty while the result is hidden."""
+    without_result: str
+    """Sentence that names the slides without a result; empty if all have one. It tells nothing of the others."""
     flags: tuple[FlagRecord, ...]
     qc_score: float | None
     """Of the slide of the least quality, 0-1."""
@@ -197,6 +202,7 @@ def _wait(row: CaseRow) -> tuple[bool, datetime, str]:
 
 def _row(settings: Settings, case: CaseOverview) -> CaseRow:
     status = status_of(case)
+    rolled = rolled_up(case)
     top = _most_suspicious(case)
     pictured = top or next((slide for slide in case.slides if slide.results_dir), None)
     qualities = [slide.qc_score for slide in case.slides if slide.qc_score is not None]
@@ -211,6 +217,8 @@ def _row(settings: Settings, case: CaseOverview) -> CaseRow:
         diagnosis_by=case.diagnosis_by,
         model_label=top.label if top else None,
         model_score=top.score if top else None,
+        carried_by=rolled.reason,
+        without_result=rolled.missing,
         flags=tuple(sorted(case.flags, key=lambda flag: -BANDS[flag.kind])),
         qc_score=min(qualities, default=None),
         status=status,
@@ -222,9 +230,22 @@ def _row(settings: Settings, case: CaseOverview) -> CaseRow:
     )
 
 
+def rolled_up(case: CaseOverview) -> CaseScore:
+    """Return what the slides of a case say together."""
+    return roll_up([_slide_score(slide) for slide in case.slides])
+
+
+def _slide_score(slide: SlideOverview) -> SlideScore:
+    if slide.status is SlideStatus.OK and slide.score is not None:
+        return SlideScore(slide.slide_id, slide.score, slide.threshold)
+    why = "not analysed yet" if slide.status is None else slide.status.value.replace("_", " ")
+    return SlideScore(slide.slide_id, None, why_none=why)
+
+
 def _most_suspicious(case: CaseOverview) -> SlideOverview | None:
-    scored = [slide for slide in case.slides if slide.status is SlideStatus.OK and slide.score is not None]
-    return max(scored, key=lambda slide: slide.score or 0.0, default=None)
+    """Return the slide that carries the case."""
+    carrier = rolled_up(case).slide_id
+    return next((slide for slide in case.slides if slide.slide_id == carrier), None)
 
 
 def _thumbnail(settings: Settings, slide: SlideOverview | None) -> Path | None:
@@ -242,6 +263,7 @@ def _masked(settings: Settings, row: CaseRow, case: CaseOverview, seen: Visibili
         row,
         model_label=None,
         model_score=None,
+        carried_by="",
         flags=shown_flags(row.flags, seen),
         thumbnail_path=_thumbnail(settings, pictured),
         priority=float(int(row.priority)),

@@ -65,6 +65,9 @@ def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str],
     facts.append(f"assigned to {plain(row.assigned_to)}" if row.assigned_to else "not assigned")
     facts_place, buttons = st.columns([2, 3], vertical_alignment="center")
     facts_place.caption(", ".join(facts))
+    told = row.carried_by if revealed else row.without_result
+    if row.slides > 1 and told:
+        st.caption(plain(told))
     with buttons, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)
         _show_neighbours(row.case_id, order=order)

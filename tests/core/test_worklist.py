@@ -74,6 +74,11 @@ def test_a_row_tells_of_every_slide(settings: Settings) -> None:
     assert (row.slides, row.slides_pending, row.slides_failed) == (4, 1, (("s3", "It broke."),))
     assert (row.model_label, row.model_score, row.qc_score) == ("idc", 0.8, 0.8)
     assert row.thumbnail_path == settings.home / "results" / "s2" / "2" / "thumbnail.jpg"
+    assert row.carried_by == (
+        "s2 carries the case: its score of 0.80 lies furthest above its threshold 0.50, of 2 slides with a result. "
+        "Without a result, and so neither negative nor positive: s3 (no mpp), s4 (not analysed yet)."
+    )
+    assert row.without_result in row.carried_by
     save(settings, run_of("s2", run_id="4", score=0.2))
     assert worklist(settings)[0].model_score == 0.3
 
@@ -94,6 +99,7 @@ def test_the_list_does_not_tell_what_the_case_page_hides(settings: Settings) -> 
     )
     (hidden,) = worklist(settings, actor="ann")
     assert (hidden.revealed, hidden.model_label, hidden.model_score) == (False, None, None)
+    assert hidden.carried_by == ""
     assert [flag.kind for flag in hidden.flags] == [FlagKind.QC_LIMITED]
     assert hidden.priority == 7.0
     review.reveal_model(settings, "C1", actor="ann")
