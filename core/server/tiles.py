@@ -38,6 +38,7 @@ SLIDES_PATH = "/viewer/slides"
 PING_PATH = "/viewer/ping"
 READ_THREADS = 8
 """Tiles read at once, in threads of their own: Streamlit's pages never wait for them, nor they for pages."""
+_HIDDEN = "The model's result stays hidden until your own diagnosis is recorded or you reveal it."
 _KEEP = "private, max-age=604800, immutable"
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TokenRefusedError, 403),
@@ -96,6 +97,7 @@ def tile_routes(settings: Settings, *, secret: str, slides: OpenSlides, assets: 
         ("{version}/regions/{box}", _region),
         ("layers/tissue", _tissue),
         ("layers/{run_id}/model", _model_layer),
+        ("layers/{run_id}/attention", _attention_layer),
         ("layers/{run_id}/quality", _quality_layer),
     )
     routes = [Route(f"{SLIDES_PATH}/{{slide_id}}/{path}", _guarded(viewer, answer)) for path, answer in paths]
@@ -193,10 +195,15 @@ async def _tissue(viewer: _Viewer, request: Request, _token: TileToken) -> Respo
 async def _model_layer(viewer: _Viewer, request: Request, token: TileToken) -> Response:
     """Answer the class probabilities of every tile, to those who may see the model's result."""
     if not token.model:
-        raise TokenRefusedError(
-            "The model's result stays hidden until your own diagnosis is recorded or you reveal it."
-        )
+        raise TokenRefusedError(_HIDDEN)
     return await _layer(viewer, request, layers.model_layer)
+
+
+async def _attention_layer(viewer: _Viewer, request: Request, token: TileToken) -> Response:
+    """Answer the attention of every tile: it shows where the model's result comes from, and is hidden with it."""
+    if not token.model:
+        raise TokenRefusedError(_HIDDEN)
+    return await _layer(viewer, request, layers.attention_layer)
 
 
 async def _quality_layer(viewer: _Viewer, request: Request, _token: TileToken) -> Response:

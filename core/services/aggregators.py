@@ -28,6 +28,7 @@ from core.services.deciding import (
     target_of,
 )
 from core.services.embeddings import SlideEmbeddings, slide_embeddings
+from core.services.layers import ATTENTION_COLUMN
 from core.services.run_files import RunFolder
 from core.settings import Settings
 from core.store.records import RunResult
@@ -48,8 +49,6 @@ AGGREGATORS = "aggregators"
 """Key of `RunResult.settings`: name, kind, meaning, warning, threshold and weights of every aggregator that scored."""
 REFUSED = "aggregators_refused"
 """Key of `RunResult.settings`: name -> why an active aggregator was not used on this run."""
-ATTENTION_COLUMN = "attention"
-"""Of `tiles.parquet`: relative weight of every tile, of the slide's sum; never a probability."""
 _TARGET = "target"
 """Stands for the positive classes together among the names of the tile statistics, where there are several."""
 

@@ -33,6 +33,8 @@ NO_TILE = 65535
 STEPS = 65534
 """A probability of 1 in the transferred whole numbers; finer than any digit shown."""
 ARTEFACT_COLUMN = "qc_artefact"
+ATTENTION_COLUMN = "attention"
+"""Relative weight of every tile in the judgement of an aggregator with attention; never a probability."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -112,6 +114,29 @@ def model_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
     lattice = lattice_of(tiles)
     planes = [_quantised(lattice.mean(tiles[column].to_numpy())) for column in columns.values()]
     return pack(lattice, {"classes": list(columns), "tiles": len(tiles)}, planes)
+
+
+def has_attention(settings: Settings, slide_id: str, run_id: str) -> bool:
+    """Return whether a run's tiles hold attention, without reading the values."""
+    path = RunFolder.of(settings, slide_id, run_id).path / "tiles.parquet"
+    names = cast("list[str]", pq.read_schema(path).names) if path.is_file() else []  # pyright: ignore[reportUnknownMemberType]
+    return ATTENTION_COLUMN in names
+
+
+def attention_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
+    """Return the attention of a run as a packed grid: 0 to 1 is 0 to the highest of this slide, told as `highest`.
+
+    Raises:
+        NotFoundError: no aggregator with attention scored this run.
+    """
+    tiles = _tiles(settings, slide_id, run_id)
+    if ATTENTION_COLUMN not in tiles:
+        raise NotFoundError("No aggregator with attention scored this run. Activate one and analyse the slide again.")
+    lattice = lattice_of(tiles)
+    attention = lattice.mean(tiles[ATTENTION_COLUMN].to_numpy())
+    highest = float(np.nanmax(attention))
+    relative = attention / highest if highest > 0 else attention
+    return pack(lattice, {"highest": highest, "tiles": len(tiles)}, [_quantised(relative)])
 
 
 def quality_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
