@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import DeviceMemoryError, InputError, ModelError
-from models.device import choose_device, cpu_has_bf16
-from models.networks import build_network, fold_input_scale, fuse_batch_norms
-from models.torch_model import IDC_MEAN_255, IDC_STD_255, TorchTileModel
+from models.cards import Member
+from models.device import Device, choose_device, cpu_has_bf16
+from models.networks import build_network, embed, fold_input_scale, fuse_batch_norms
+from models.torch_model import IDC_MEAN_255, IDC_STD_255, TorchTileModel, isometric_views
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +43,60 @@ def as_model(network: nn.Module, *, input_px: int = 64, temperature: float = 1.0
         tile_px=50,
         mpp=4.0,
         input_px=input_px,
+        architecture="resnet18",
         device="cpu",
         temperature=temperature,
     )
 
 
-def reference(network: nn.Module, tiles: NDArray[np.uint8], *, input_px: int) -> NDArray[np.float32]:
-    """The textbook way: float32, no fusion, no folding."""
+def unregistered(network: nn.Module) -> TorchTileModel:
+    return TorchTileModel.from_network(
+        network, name="own", classes=("no", "yes"), tile_px=50, mpp=4.0, input_px=64, device="cpu"
+    )
+
+
+MEMBERS = (("resnet18", 64, 1.0), ("mobilenet_v3_small", 96, 2.0), ("densenet121", 50, 0.5))
+"""Architecture, input side, temperature."""
+
+
+@pytest.fixture(scope="module")
+def members() -> tuple[tuple[nn.Module, Member], ...]:
+    torch.manual_seed(3)
+    made: list[tuple[nn.Module, Member]] = []
+    for architecture, input_px, temperature in MEMBERS:
+        built = build_network(architecture, classes=3)
+        with torch.no_grad():
+            for module in built.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.momentum = 1.0
+            built.train()(torch.randn(4, 3, 64, 64))  # gives batch norms statistics under which images matter
+        member = Member(architecture, input_px, "w.safetensors", "0" * 64, temperature, IDC_MEAN_255, IDC_STD_255)
+        made.append((built.eval(), member))
+    return tuple(made)
+
+
+def ensemble(members: Sequence[tuple[nn.Module, Member]], *, isometries: int = 1) -> TorchTileModel:
+    return TorchTileModel.from_members(
+        members, name="e", classes=("a", "b", "c"), tile_px=50, mpp=4.0, isometries=isometries, device=EXACT
+    )
+
+
+EXACT = Device(torch.device("cpu"), torch.float32, "cpu (fp32)")
+"""Without the rounding of bf16."""
+
+
+def prepared(tiles: NDArray[np.uint8], *, input_px: int) -> Tensor:
     batch = torch.tensor(tiles).permute(0, 3, 1, 2).float()
     batch = nn.functional.interpolate(batch, size=[input_px, input_px], mode="bilinear")
-    batch = (batch - torch.tensor(IDC_MEAN_255).view(3, 1, 1)) / torch.tensor(IDC_STD_255).view(3, 1, 1)
+    return (batch - torch.tensor(IDC_MEAN_255).view(3, 1, 1)) / torch.tensor(IDC_STD_255).view(3, 1, 1)
+
+
+def reference(
+    network: nn.Module, tiles: NDArray[np.uint8], *, input_px: int, temperature: float = 1.0
+) -> NDArray[np.float32]:
+    """The textbook way: float32, no fusion, no folding."""
     with torch.no_grad():
-        return torch.softmax(network(batch), dim=1).numpy()
+        return torch.softmax(network(prepared(tiles, input_px=input_px)) / temperature, dim=1).numpy()
 
 
 def test_probabilities_are_float32_rows_that_sum_to_one(network: nn.Module, tiles: NDArray[np.uint8]) -> None:
@@ -79,6 +123,93 @@ def test_fusing_and_folding_change_nothing_in_float32(network: nn.Module) -> Non
         torch.testing.assert_close(scaled, network(batch), rtol=1e-3, atol=1e-3)
 
 
+def test_an_ensemble_is_the_mean_of_the_calibrated_probabilities_of_its_members(
+    members: tuple[tuple[nn.Module, Member], ...], tiles: NDArray[np.uint8]
+) -> None:
+    single = [ensemble([member]).predict(tiles) for member in members]
+    for (network, member), found in zip(members, single, strict=True):
+        expected = reference(network, tiles, input_px=member.input_px, temperature=member.temperature)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.abs(single[0] - single[1]).max() > 0.01  # otherwise the mean would say nothing
+    np.testing.assert_allclose(ensemble(members).predict(tiles), np.mean(single, axis=0), atol=1e-6)
+
+
+def test_embeddings_of_members_stand_side_by_side(
+    members: tuple[tuple[nn.Module, Member], ...], tiles: NDArray[np.uint8]
+) -> None:
+    probabilities, embeddings = ensemble(members).predict_and_embed(tiles)
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (7, 512 + 1024 + 1024)
+    np.testing.assert_array_equal(probabilities, ensemble(members).predict(tiles))
+    start = 0
+    for network, member in members:
+        batch = prepared(tiles, input_px=member.input_px)
+        with torch.no_grad():
+            expected = embed(network, member.architecture, batch).numpy()
+        found = embeddings[:, start : start + expected.shape[1]]
+        np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-3)
+        start += expected.shape[1]
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 8])
+def test_isometric_views_are_a_group(number: int) -> None:
+    """No view twice, and every view of a view is one of them: so the mean cannot depend on how a tile lies."""
+    image = torch.arange(9.0).reshape(1, 1, 3, 3)
+
+    def views(of: Tensor) -> set[tuple[float, ...]]:
+        return {tuple(view.flatten().tolist()) for view in isometric_views(of, number=number)}
+
+    assert len(views(image)) == number
+    assert all(views(view) == views(image) for view in isometric_views(image, number=number))
+    assert torch.equal(next(isometric_views(image, number=number)), image)
+
+
+def test_a_mean_over_all_isometries_is_blind_to_turning_and_mirroring(
+    members: tuple[tuple[nn.Module, Member], ...], tiles: NDArray[np.uint8]
+) -> None:
+    plain, averaged = ensemble(members[:1]), ensemble(members[:1], isometries=8)
+    turned = np.rot90(tiles, axes=(1, 2))[:, ::-1]
+    assert np.abs(plain.predict(turned) - plain.predict(tiles)).max() > 0.001
+    for found, expected in zip(averaged.predict_and_embed(turned), averaged.predict_and_embed(tiles), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    by_hand = np.mean(
+        [
+            plain.predict(np.rot90(flipped, turns, (1, 2)))
+            for flipped in (tiles, tiles[:, :, ::-1])
+            for turns in range(4)
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(averaged.predict(tiles), by_hand, atol=1e-5)
+
+
+def test_a_network_of_no_registered_architecture_runs_unfused(tiles: NDArray[np.uint8]) -> None:
+    """A batch norm named after a convolution, but computed before it: fusing by the order of names would be wrong."""
+
+    class NormFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3)
+            self.norm = nn.BatchNorm2d(3)
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, batch: Tensor) -> Tensor:
+            return self.head(self.conv(self.norm(batch)).mean(dim=(2, 3)))
+
+    torch.manual_seed(4)
+    network = NormFirst().eval()
+    network.norm.running_var.fill_(4.0)
+    model = unregistered(network)
+    with torch.no_grad():
+        folded = copy.deepcopy(network)
+        fold_input_scale(folded, IDC_STD_255)
+        centred = prepared(tiles, input_px=64) * torch.tensor(IDC_STD_255).view(3, 1, 1)
+        expected = torch.softmax(folded(centred), dim=1).numpy()
+    probabilities, embeddings = model.predict_and_embed(tiles)
+    np.testing.assert_allclose(probabilities, expected, atol=0.02)
+    assert embeddings.shape == (7, 2)
+
+
 def test_the_given_network_stays_as_it_was(network: nn.Module) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     as_model(network)
@@ -94,7 +225,10 @@ def test_a_tile_is_judged_alike_in_any_batch(network: nn.Module, tiles: NDArray[
 
 
 def test_no_tiles_give_no_rows(network: nn.Module) -> None:
-    assert as_model(network).predict(np.empty((0, 50, 50, 3), np.uint8)).shape == (0, 2)
+    none = np.empty((0, 50, 50, 3), np.uint8)
+    assert as_model(network).predict(none).shape == (0, 2)
+    probabilities, embeddings = as_model(network).predict_and_embed(none)
+    assert (probabilities.shape, embeddings.shape) == ((0, 2), (0, 512))
 
 
 def test_read_only_and_strided_tiles_are_taken(network: nn.Module, tiles: NDArray[np.uint8]) -> None:
@@ -146,17 +280,17 @@ class Greedy(nn.Module):
 )
 def test_lack_of_memory_is_a_device_memory_error(error: RuntimeError, tiles: NDArray[np.uint8]) -> None:
     with pytest.raises(DeviceMemoryError, match="7 tiles"):
-        as_model(Greedy(error)).predict(tiles)
+        unregistered(Greedy(error)).predict(tiles)
 
 
 def test_other_runtime_errors_stay_what_they_are(tiles: NDArray[np.uint8]) -> None:
     with pytest.raises(RuntimeError, match="shape"):
-        as_model(Greedy(RuntimeError("shape mismatch"))).predict(tiles)
+        unregistered(Greedy(RuntimeError("shape mismatch"))).predict(tiles)
 
 
 def test_a_network_that_does_not_take_rgb_is_refused() -> None:
     with pytest.raises(ModelError, match="three channels"):
-        as_model(nn.Sequential(nn.Conv2d(1, 2, 1)))
+        unregistered(nn.Sequential(nn.Conv2d(1, 2, 1)))
 
 
 def test_device_is_said_in_words(network: nn.Module) -> None:
@@ -174,8 +308,3 @@ def test_cuda_where_there_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="CUDA"):
         choose_device("cuda")
     assert choose_device("auto").target.type == "cpu"
-
-
-def test_unknown_architecture_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r"'alexnet'.*resnet18"):
-        build_network("alexnet", classes=2)
