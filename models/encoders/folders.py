@@ -65,6 +65,7 @@ def read_folder(path: Path) -> EncoderFolder:
     """
     if not path.is_dir():
         raise ModelError(f"There is no folder {path} with an encoder.")
+    path = path.resolve()  # "." has no name that could say what it is
     described = _toml(path / DESCRIPTION)
     unknown = sorted(set(described) - _TOML_KEYS)
     if unknown:

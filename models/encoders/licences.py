@@ -53,11 +53,11 @@ def require_accepted(encoder: str, licence: Licence, accepted: Collection[str]) 
         accepted: Keys (`acceptance_key`) of all acceptances.
 
     Raises:
-        ModelError: the sentence shows the licence and the command that accepts it.
+        ModelError: the sentence names the licence and the command that shows it and accepts it.
     """
     if licence.must_be_accepted and acceptance_key(encoder, licence) not in accepted:
         where = f" ({licence.url})" if licence.url else ""
         raise ModelError(
-            f"The encoder {encoder} is under the licence {licence.name}{where}, which nobody has accepted here: "
-            f"{licence.terms} Read it, then accept it with `second-read encoder accept`."
+            f"The encoder {encoder} is under the licence {licence.name}{where}, which nobody has accepted here. "
+            "Read and accept it with `second-read encoder accept`."
         )

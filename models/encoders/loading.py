@@ -66,13 +66,13 @@ def describe_encoder(spec: str, *, root: Path = SHIPPED) -> EncoderFacts:
         return EncoderFacts(
             spec,
             backbone_name(architecture, start=start),
-            f"{architecture}, ImageNet or other weights from {Path(start).name}",
+            f"{architecture} with weights of {Path(start).name}",
             ARCHITECTURES[architecture].embedding_size,
             backbone_facts(architecture),
             backbone_licence(start),
             ARCHITECTURES[architecture].reference,
         )
-    if Path(spec).is_dir():
+    if spec and Path(spec).is_dir():
         folder = read_folder(Path(spec))
         return EncoderFacts(
             spec, folder.name, folder.title, folder.embedding_size, folder.input, folder.licence, folder.source
