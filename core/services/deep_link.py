@@ -37,18 +37,13 @@ def link_of(view: View) -> str:
 
 def params_of(view: View) -> dict[str, str]:
     """Return the parts of a view's address, those it has."""
-    numbers = {"x": view.x, "y": view.y, "z": view.z}
-    texts = {"case": view.case_id, "slide": view.slide_id}
-    found = {name: text for name, text in texts.items() if text is not None}
-    return (
-        found
-        | {name: f"{value:.6g}" for name, value in numbers.items() if value is not None and name == "z"}
-        | {
-            name: f"{value:.1f}".removesuffix(".0")
-            for name, value in numbers.items()
-            if value is not None and name != "z"
-        }
-    )
+    found = {"case": view.case_id}
+    if view.slide_id is not None:
+        found["slide"] = view.slide_id
+    if view.x is not None and view.y is not None:
+        found |= {"x": _short(round(view.x, 1)), "y": _short(round(view.y, 1))}
+        found |= {} if view.z is None else {"z": _short(float(f"{view.z:.6g}"))}
+    return found
 
 
 def view_of(params: Mapping[str, str]) -> View | None:
@@ -61,6 +56,10 @@ def view_of(params: Mapping[str, str]) -> View | None:
     if slide_id is None or x is None or y is None:
         return View(case_id=case_id, slide_id=slide_id)
     return View(case_id=case_id, slide_id=slide_id, x=x, y=y, z=z if z is not None and z > 0 else None)
+
+
+def _short(value: float) -> str:
+    return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
 def _number(text: str | None) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.errors import ConflictError, InputError
+from core.roles import Permission
 from core.services.answers import Answer, new_read, plain_text, scheme_of
 from core.services.authority import require
 from core.services.eligibility import NEEDED, check_not_author, check_uninvolved, why_not_blinded
