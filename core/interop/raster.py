@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from core.domain import Size
 from core.errors import InputError
@@ -31,25 +30,39 @@ def polygons_of(geometry: Mapping[str, Any]) -> list[list[Ring]]:
 
 
 def paint(mask: NDArray[np.bool_], polygon: list[Ring], *, downsample: tuple[float, float]) -> None:
-    """Set the pixels of a polygon, without its holes, in a mask that covers the slide.
+    """Set the pixels whose centres lie in a polygon but not in its holes, in a mask that covers the slide.
+
+    Along each row of pixel centres, inside and outside change places wherever an edge is crossed (even-odd rule).
 
     Args:
         mask: (h, w), changed in place.
         polygon: Outer ring and holes in level-0 pixels; what lies beyond the slide is left out.
         downsample: Level-0 pixels per mask pixel along x and y.
     """
-    # A mask pixel is named by its centre: half a pixel is taken off.
-    rings = [[(x / downsample[0] - 0.5, y / downsample[1] - 0.5) for x, y in ring] for ring in polygon]
-    xs, ys = [x for x, _ in rings[0]], [y for _, y in rings[0]]
-    left, top = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
-    right, bottom = min(mask.shape[1], math.ceil(max(xs)) + 1), min(mask.shape[0], math.ceil(max(ys)) + 1)
-    if right <= left or bottom <= top:
+    start, end = _edges(polygon, downsample=downsample)
+    height, width = mask.shape
+    first = np.clip(np.ceil(np.minimum(start[:, 1], end[:, 1]) - 0.5), 0, height).astype(np.intp)
+    last = np.clip(np.ceil(np.maximum(start[:, 1], end[:, 1]) - 0.5), 0, height).astype(np.intp)
+    crossed = last - first
+    if not crossed.any():
         return
-    image = Image.new("1", (right - left, bottom - top))
-    pencil = ImageDraw.Draw(image)
-    for index, ring in enumerate(rings):
-        pencil.polygon([(x - left, y - top) for x, y in ring], fill=0 if index else 1)
-    mask[top:bottom, left:right] |= np.asarray(image, np.bool_)
+    edge = np.repeat(np.arange(len(start)), crossed)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + first[edge]
+    slope = (end[edge, 0] - start[edge, 0]) / (end[edge, 1] - start[edge, 1])
+    x = start[edge, 0] + (row + 0.5 - start[edge, 1]) * slope
+    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.intp)
+    top, left = int(row.min()), int(column.min())
+    bottom, right = int(row.max()) + 1, int(column.max()) + 1
+    changes = np.zeros((bottom - top, right - left), np.int32)
+    np.add.at(changes, (row - top, column - left), 1)
+    inside = np.cumsum(changes, axis=1) % 2 == 1
+    mask[top:bottom, left : min(right, width)] |= inside[:, : min(right, width) - left]
+
+
+def _edges(polygon: list[Ring], *, downsample: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return start and end of every edge, (E, 2), in mask pixels; rings that are not closed are closed."""
+    rings = [np.array(ring, np.float64) / downsample for ring in polygon]
+    return np.concatenate(rings), np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
 
 
 def mask_shape(size: Size, *, cell: Size, most_px: int) -> tuple[int, int]:

@@ -47,13 +47,16 @@ def patches_of(settings: Settings, config: TrainingConfig, *, progress: Progress
     return cut_slides(settings, config, progress=progress) if config.layout == SLIDES else read_folder(config)
 
 
-def cut_slides(settings: Settings, config: TrainingConfig, *, progress: Progress | None = None) -> Patches:
+def cut_slides(
+    settings: Settings, config: TrainingConfig, *, progress: Progress | None = None, most_bytes: int = MOST_BYTES
+) -> Patches:
     """Cut patches from the slides of a manifest; all patches of one case make a group.
 
     Args:
         settings: For how tissue is found.
         config: Its `data` is the manifest (see `core.slides.manifest`), its `cutting` says how.
         progress: Called after every slide of both rounds, planning and reading.
+        most_bytes: Memory that all patches together may take.
 
     Raises:
         InputError: a slide has no annotations, a scale coarser than the patches, or a name that another has; no class
@@ -70,7 +73,7 @@ def cut_slides(settings: Settings, config: TrainingConfig, *, progress: Progress
         plans.append(_plan(settings, config, config.cutting, row))
         _tell(progress, "Slides looked through", number, len(rows))
     total = sum(len(plan.labels) for plan in plans)
-    _check_total(total, config)
+    _check_total(total, config, most_bytes=most_bytes)
     images = np.empty((total, config.tile_px, config.tile_px, 3), np.uint8)
     done = 0
     for number, plan in enumerate(plans, start=1):
@@ -206,13 +209,13 @@ def _check_distinct(rows: Sequence[ManifestRow]) -> None:
         seen.add(slide_id)
 
 
-def _check_total(total: int, config: TrainingConfig) -> None:
+def _check_total(total: int, config: TrainingConfig, *, most_bytes: int) -> None:
     if total == 0:
         raise InputError("No tile of any slide belongs to a class. Check the names of the classes in [cutting].")
     size = total * config.tile_px**2 * 3
-    if size > MOST_BYTES:
+    if size > most_bytes:
         raise InputError(
-            f"{total:,} patches of {config.tile_px} px would take {size / 2**30:.0f} GB of memory; limit them with "
+            f"{total:,} patches of {config.tile_px} px would take {size / 2**30:.1f} GB of memory; limit them with "
             "most_per_slide in [cutting]."
         )
 

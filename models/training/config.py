@@ -179,7 +179,8 @@ def _cutting(table: Any, path: Path) -> Cutting:
     where = f"[cutting] of {path}"
     try:
         values = dict(table)
-        values["annotations"] = _beside(path, values.get("annotations", ""))
+        if "annotations" in values:
+            values["annotations"] = _beside(path, values["annotations"])
         values["names"] = {name: tuple(map(str, texts)) for name, texts in values.get("names", {}).items()}
         values["stride"] = {name: float(step) for name, step in values.get("stride", {}).items()}
     except (TypeError, ValueError, AttributeError) as err:
