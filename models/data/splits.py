@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,13 +137,57 @@ def read_split(path: Path) -> Split:
     Raises:
         InputError: the file cannot be read as a split, or a group stands in it twice; the ids are named.
     """
+    return _split_of(_rows(path), path)
+
+
+def write_folds(folds: Sequence[Split], path: Path) -> None:
+    """Write the splits of a cross-validation as a CSV with the columns fold (from 1), group and part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("fold", "group", "part"))
+        for number, split in enumerate(folds, start=1):
+            writer.writerows((number, group, part) for part in PARTS for group in split.part(part))
+
+
+def read_folds(path: Path) -> tuple[Split, ...]:
+    """Read splits written by `write_folds`.
+
+    Raises:
+        InputError: the file cannot be read as folds; within one a group stands twice; or a group is not measured in
+            exactly one of them. The ids are named.
+    """
+    rows = _rows(path)
+    numbers = sorted({str(row.get("fold") or "") for _, row in rows}, key=lambda text: (len(text), text))
+    if len(numbers) < 2 or numbers != [str(number) for number in range(1, len(numbers) + 1)]:
+        got = ", ".join(map(repr, numbers)) or "none"
+        raise InputError(f"{path} must hold two folds or more, numbered 1, 2, 3 and so on; got {got}.")
+    folds = tuple(_split_of([row for row in rows if row[1].get("fold") == number], path) for number in numbers)
+    groups = {group for split in folds for part in PARTS for group in split.part(part)}
+    measured = Counter(group for split in folds for group in split.test)
+    wrong = sorted(group for group in groups if measured[group] != 1)
+    if wrong:
+        raise InputError(f"Each patient must be measured in one fold of {path}, once: {', '.join(wrong[:10])}.")
+    for split in folds:
+        check_covers(split, groups)
+    return folds
+
+
+_Row = tuple[int, Mapping[str, str | None]]
+"""Number of the line and its cells."""
+
+
+def _rows(path: Path) -> list[_Row]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as err:
-        raise InputError(f"The split {path} cannot be read: {err.strerror}.") from err
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(enumerate(csv.DictReader(file), start=2))
+    except (OSError, UnicodeDecodeError) as err:
+        raise InputError(f"The split {path} cannot be read as a CSV with the columns group and part.") from err
+
+
+def _split_of(rows: Sequence[_Row], path: Path) -> Split:
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         group, part = row.get("group"), row.get("part")
         if not group or part not in parts:
             raise InputError(f"Line {number} of {path} needs a group and a part ({', '.join(PARTS)}); got {part!r}.")

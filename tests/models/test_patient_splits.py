@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InputError
-from models.data.splits import Split, check_covers, make_split, read_split, write_split
+from models.data.splits import (
+    Split,
+    check_covers,
+    make_folds,
+    make_split,
+    read_folds,
+    read_split,
+    write_folds,
+    write_split,
+)
 
 SPLIT = Split(train=("a", "b"), validation=("c",), test=("d",))
 
@@ -72,3 +81,29 @@ def test_a_split_of_other_data_is_refused_with_the_ids() -> None:
         check_covers(SPLIT, {"a", "b", "c", "d", "e"})
     with pytest.raises(InputError, match="1 patients are not in the data: d"):
         check_covers(SPLIT, {"a", "b", "c"})
+
+
+def test_folds_read_back_equal(tmp_path: Path) -> None:
+    shares = {f"p{index}": index / 30 for index in range(30)}
+    folds = make_folds(shares, folds=5, seed=2)
+    write_folds(folds, tmp_path / "new" / "folds.csv")
+    assert read_folds(tmp_path / "new" / "folds.csv") == folds
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("1,a,train\n1,b,test\n1,a,test\n", r"a \(train and test\)"),
+        ("1,a,train\n1,b,test\n2,a,train\n2,b,test\n", "measured in one fold.*: a, b"),
+        ("1,a,train\n1,b,test\n2,a,test\n", "not in the split: b"),
+        ("1,a,train\n3,b,test\n", "'1', '3'"),
+        ("1,a,train\n1,b,tset\n", "Line 3.*'tset'"),
+        ("", "two folds or more.*none"),
+    ],
+    ids=["leak", "measured twice", "forgotten", "numbers", "part", "empty"],
+)
+def test_folds_that_leak_or_forget_somebody_are_refused(tmp_path: Path, rows: str, said: str) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("fold,group,part\n" + rows)
+    with pytest.raises(InputError, match=said):
+        read_folds(path)

@@ -208,7 +208,7 @@ def test_more_patches_than_memory_holds_are_refused_before_they_are_read(
 ) -> None:
     needed = 16 * 32 * 32 * 3
     assert len(cut_slides(settings, config, most_bytes=needed)) == 16
-    with pytest.raises(InputError, match="16 patches of 32 px.*most_per_slide"):
+    with pytest.raises(InputError, match=r"16 patches of 32 px.*most_per_slide"):
         cut_slides(settings, config, most_bytes=needed - 1)
 
 
