@@ -301,6 +301,17 @@ _PEOPLE = (
         user_agent TEXT NOT NULL
     ) STRICT""",
     "CREATE INDEX sessions_person ON sessions(person_id, started_at)",
+    "CREATE TRIGGER people_no_delete BEFORE DELETE ON people BEGIN SELECT RAISE(ABORT, 'people stay'); END",
+    """CREATE TRIGGER people_keep_name BEFORE UPDATE ON people
+       WHEN OLD.person_id <> NEW.person_id OR OLD.issuer <> NEW.issuer OR OLD.log_name <> NEW.log_name
+         OR OLD.name_key <> NEW.name_key OR OLD.added_at <> NEW.added_at
+         OR (OLD.subject IS NOT NULL AND NEW.subject IS NOT OLD.subject)
+       BEGIN SELECT RAISE(ABORT, 'the name of a person never changes'); END""",
+    "CREATE TRIGGER sessions_no_delete BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'sessions stay'); END",
+    """CREATE TRIGGER sessions_keep BEFORE UPDATE ON sessions
+       WHEN OLD.session_id <> NEW.session_id OR OLD.person_id <> NEW.person_id OR OLD.started_at <> NEW.started_at
+         OR OLD.expires_at <> NEW.expires_at OR (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NOT OLD.revoked_at)
+       BEGIN SELECT RAISE(ABORT, 'a session is never lengthened, given away or revived'); END""",
 )
 
 _IMPORTED_PREDICTIONS = (
