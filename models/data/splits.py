@@ -118,7 +118,8 @@ def _with_inner_validation(rest: Mapping[str, float], test: set[str], validation
     ordered = sorted(rest, key=lambda group: (rest[group], group))
     wanted = max(1, round(validation * len(ordered)))
     random = np.random.default_rng((seed, len(ordered)))
-    chosen = {str(random.choice(run)) for run in np.array_split(np.array(ordered), wanted)}
+    runs = np.array_split(np.arange(len(ordered)), wanted)
+    chosen = {ordered[int(random.choice(run))] for run in runs}
     return Split(tuple(sorted(set(rest) - chosen)), tuple(sorted(chosen)), tuple(sorted(test)))
 
 

@@ -93,11 +93,11 @@ def test_folds_read_back_equal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("1,a,train\n1,b,test\n1,a,test\n", r"a \(train and test\)"),
+        ("1,a,train\n1,b,test\n1,a,test\n2,a,test\n", r"a \(train and test\)"),
         ("1,a,train\n1,b,test\n2,a,train\n2,b,test\n", "measured in one fold.*: a, b"),
         ("1,a,train\n1,b,test\n2,a,test\n", "not in the split: b"),
         ("1,a,train\n3,b,test\n", "'1', '3'"),
-        ("1,a,train\n1,b,tset\n", "Line 3.*'tset'"),
+        ("1,a,train\n1,b,tset\n2,a,test\n", "Line 3.*'tset'"),
         ("", "two folds or more.*none"),
     ],
     ids=["leak", "measured twice", "forgotten", "numbers", "part", "empty"],
