@@ -26,6 +26,8 @@ ONLY_IN = {
 STAGES = (
     "core.errors",
     "core.domain",
+    "core.shares",
+    "core.schemes",
     "core.states",
     "core.vocabulary",
     "core.roles",
@@ -41,7 +43,10 @@ STAGES = (
     "core.aggregation",
     "core.heatmap",
     "core.qc",
+    "core.uncertainty",
     "core.flags",
+    "core.triage",
+    "core.agreement",
 )
 """A stage imports only stages above it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -148,7 +148,7 @@ def parse_calibration(text: str) -> CalibrationFile:
             Group(entry["site"], entry["scanner"]): Calibration(
                 tuple(entry["classes"]), tuple(tuple(sorted(scores)) for scores in entry["true_scores"])
             )
-            for entry in cast("list[Mapping[str, list[list[float]]]]", content["groups"])
+            for entry in cast("list[dict[str, Any]]", content["groups"])
         }
         found = CalibrationFile(str(content["model"]), str(content["weights_sha256"]), groups)
         usable = content["format"] == FORMAT and all(_is_usable(one) for one in groups.values())
