@@ -30,7 +30,7 @@ from models.training.config import TrainingConfig, read_config
 RESULTS = SHIPPED / "results" / "comparison"
 FOLDS = 3
 SEED = 4
-EPOCHS = 3
+EPOCHS = 2
 """Few: the table compares, it does not show what the networks can do with patience."""
 COST = 5.0
 """What a missed positive weighs in the loss of "weighted", in false alarms."""
