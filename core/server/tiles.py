@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -21,6 +22,7 @@ from core.errors import (
     ConflictError,
     InputError,
     MissingMppError,
+    NotAllowedError,
     NotFoundError,
     SecondReadError,
     StorageError,
@@ -32,6 +34,7 @@ from core.server.session_gate import SessionGate
 from core.server.slide_cache import BorrowedSlide, OpenSlides
 from core.server.tile_tokens import TileToken, TokenRefusedError
 from core.services import layers
+from core.services.visibility import may_see_model_of
 from core.settings import Settings
 
 SLIDES_PATH = "/viewer/slides"
@@ -42,6 +45,7 @@ _HIDDEN = "The model's result stays hidden until your own diagnosis is recorded 
 _KEEP = "private, max-age=604800, immutable"
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TokenRefusedError, 403),
+    (NotAllowedError, 403),
     (NotFoundError, 404),
     (ConflictError, 503),
     (InputError, 422),
@@ -192,17 +196,28 @@ async def _tissue(viewer: _Viewer, request: Request, _token: TileToken) -> Respo
     return JSONResponse({"rings": rings}, headers={"Cache-Control": "private, max-age=3600"})
 
 
+async def _require_result(viewer: _Viewer, request: Request, token: TileToken) -> None:
+    """Go on only if the model's result may be seen now: the permission may be older than a blinded request.
+
+    Raises:
+        TokenRefusedError: it is hidden.
+    """
+    issuer, _, subject = token.user.partition("|")
+    slide_id = request.path_params["slide_id"]
+    asked = partial(may_see_model_of, viewer.settings, slide_id, issuer=issuer, subject=subject)
+    if not token.model or not await anyio.to_thread.run_sync(asked, limiter=viewer.limiter):
+        raise TokenRefusedError(_HIDDEN)
+
+
 async def _model_layer(viewer: _Viewer, request: Request, token: TileToken) -> Response:
     """Answer the class probabilities of every tile, to those who may see the model's result."""
-    if not token.model:
-        raise TokenRefusedError(_HIDDEN)
+    await _require_result(viewer, request, token)
     return await _layer(viewer, request, layers.model_layer)
 
 
 async def _attention_layer(viewer: _Viewer, request: Request, token: TileToken) -> Response:
     """Answer the attention of every tile: it shows where the model's result comes from, and is hidden with it."""
-    if not token.model:
-        raise TokenRefusedError(_HIDDEN)
+    await _require_result(viewer, request, token)
     return await _layer(viewer, request, layers.attention_layer)
 
 

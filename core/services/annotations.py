@@ -12,11 +12,12 @@ from core.errors import InputError, NotFoundError
 from core.interop.qupath import Mark, feature_collection, marks_of
 from core.roles import Permission
 from core.services.authority import require, require_now
+from core.services.visibility import of_slide
 from core.settings import Settings
 from core.store import annotations as store
 from core.store import cases
 from core.store.annotations import AnnotationRecord, Shape
-from core.store.connection import Log, open_log, writing
+from core.store.connection import Log, open_log, reading, writing
 
 LABEL_LIMIT = 80
 NOTE_LIMIT = 2000
@@ -26,16 +27,24 @@ _DEPTH = {"Point": 0, "LineString": 1, "Polygon": 2, "MultiPolygon": 3}
 _LEAST = {"LineString": 2, "Polygon": 4, "MultiPolygon": 4}
 
 
-def list_annotations(settings: Settings, slide_id: str) -> tuple[AnnotationRecord, ...]:
-    """Return the marks of a slide as they stand."""
-    with open_log(settings) as database:
-        return store.current_annotations(database, slide_id)
+def list_annotations(settings: Settings, slide_id: str, *, actor: str | None = None) -> tuple[AnnotationRecord, ...]:
+    """Return the marks of a slide as they stand: those that an actor may see, or all for the program itself.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
+    """
+    with open_log(settings) as database, reading(database):
+        return _shown(database, slide_id, store.current_annotations(database, slide_id), actor=actor)
 
 
-def annotation_history(settings: Settings, slide_id: str) -> tuple[AnnotationRecord, ...]:
-    """Return every revision of every mark of a slide, removed ones too."""
-    with open_log(settings) as database:
-        return store.annotation_revisions(database, slide_id)
+def annotation_history(settings: Settings, slide_id: str, *, actor: str | None = None) -> tuple[AnnotationRecord, ...]:
+    """Return every revision of every mark of a slide, removed ones too, as far as an actor may see them.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
+    """
+    with open_log(settings) as database, reading(database):
+        return _shown(database, slide_id, store.annotation_revisions(database, slide_id), actor=actor)
 
 
 def save_annotation(
@@ -126,8 +135,12 @@ def remove_annotation(settings: Settings, slide_id: str, *, annotation_id: str, 
             )
 
 
-def export_geojson(settings: Settings, slide_id: str) -> str:
-    """Return the marks of a slide as a QuPath FeatureCollection."""
+def export_geojson(settings: Settings, slide_id: str, *, actor: str | None = None) -> str:
+    """Return the marks of a slide that an actor may see as a QuPath FeatureCollection.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
+    """
     marks = [
         Mark(
             record.annotation_id,
@@ -138,7 +151,7 @@ def export_geojson(settings: Settings, slide_id: str) -> str:
             author=record.author,
             at_utc=record.created_at.isoformat(timespec="seconds"),
         )
-        for record in list_annotations(settings, slide_id)
+        for record in list_annotations(settings, slide_id, actor=actor)
     ]
     return json.dumps(feature_collection(marks), indent=1)
 
@@ -172,6 +185,17 @@ def import_geojson(settings: Settings, slide_id: str, content: str | bytes, *, a
                 _insert(database, slide_id, mark, actor=actor)
                 changed += 1
     return changed
+
+
+def _shown(
+    database: Log, slide_id: str, records: tuple[AnnotationRecord, ...], *, actor: str | None
+) -> tuple[AnnotationRecord, ...]:
+    """Leave the marks of others out for who must not see them: they show what the others saw."""
+    if actor is None:
+        return records
+    if of_slide(database, slide_id, actor=actor).marks:
+        return records
+    return tuple(record for record in records if record.author == actor)
 
 
 def _insert(database: Log, slide_id: str, mark: Mark, *, actor: str) -> AnnotationRecord:

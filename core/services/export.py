@@ -15,11 +15,10 @@ from core.errors import NotFoundError, StorageError
 from core.interop import wsinfer
 from core.roles import Permission
 from core.services.authority import require_now
+from core.services.review import case_history
 from core.services.run_files import RunFolder
 from core.services.worklist import CaseDetail, case_detail, worklist
 from core.settings import Settings
-from core.store.connection import open_log
-from core.store.events import events_of
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, ReviewRecord, RunResult
 
 _SLIDE_COLUMNS = (
@@ -36,7 +35,7 @@ _CASE_COLUMNS = [
 
 
 def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = (), actor: str) -> tuple[Path, ...]:
-    """Write everything known about the cases into a folder.
+    """Write everything known about the cases, as far as the actor may see it, into a folder.
 
     Args:
         settings: Names the home folder.
@@ -54,16 +53,21 @@ def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = (), actor
         StorageError: the folder cannot be written.
     """
     require_now(settings, actor, Permission.EXPORT)
-    known = [row.case_id for row in worklist(settings)]
+    known = [row.case_id for row in worklist(settings, actor=actor)]
     unknown = sorted(set(case_ids) - set(known))
     if unknown:
         raise NotFoundError(
             f"There is no case {', '.join(unknown)}. `second-read export OUT` without --case takes all."
         )
-    details = [case_detail(settings, case_id) for case_id in known if not case_ids or case_id in case_ids]
+    details = [case_detail(settings, case_id, actor=actor) for case_id in known if not case_ids or case_id in case_ids]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return (*_tables(out, details), _events(settings, out, details), *_tiles(settings, out, details), _notice(out))
+        return (
+            *_tables(out, details),
+            _events(settings, out, details, actor=actor),
+            *_tiles(settings, out, details),
+            _notice(out, details),
+        )
     except OSError as err:
         raise StorageError(
             f"The export cannot be written to {out} ({err.strerror or err}). Free some space or choose another folder."
@@ -136,13 +140,11 @@ def _score_rows(run: RunResult) -> Iterable[dict[str, object]]:
             }
 
 
-def _events(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Path:
-    entities = [f"case:{detail.case.case_id}" for detail in details]
-    entities += [f"slide:{slide.slide_id}" for detail in details for slide in detail.slides]
-    with open_log(settings) as database:
-        events = events_of(database, entities)
+def _events(settings: Settings, out: Path, details: Sequence[CaseDetail], *, actor: str) -> Path:
+    told = [event for detail in details for event in case_history(settings, detail.case.case_id, actor=actor)]
     path = out / "events.jsonl"
-    lines = (json.dumps(_told(event), default=str, sort_keys=True) for event in events)
+    ordered = sorted(told, key=lambda event: event.seq)
+    lines = (json.dumps(_told(event), default=str, sort_keys=True) for event in ordered)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
@@ -156,7 +158,8 @@ def _told(event: EventRecord) -> dict[str, object]:
 
 def _tiles(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Iterable[Path]:
     records: list[dict[str, object]] = []
-    for run in (run for detail in details for run in detail.runs.values() if run.status is SlideStatus.OK):
+    shown = (detail for detail in details if detail.visibility.model)
+    for run in (run for detail in shown for run in detail.runs.values() if run.status is SlideStatus.OK):
         tiles = RunFolder.of(settings, run.slide_id, run.run_id).read_tiles()
         yield from wsinfer.write_slide(out, tiles, slide_id=run.slide_id, run_id=run.run_id)
         records.append(
@@ -176,12 +179,14 @@ def _tiles(settings: Settings, out: Path, details: Sequence[CaseDetail]) -> Iter
     yield wsinfer.write_metadata(out, records, now=datetime.now(UTC))
 
 
-def _notice(out: Path) -> Path:
+def _notice(out: Path, details: Sequence[CaseDetail]) -> Path:
+    hidden = [detail.case.case_id for detail in details if not detail.visibility.model]
+    left_out = f"\n\nWithout the model's result, which you may not see yet: {', '.join(hidden)}." if hidden else ""
     path = out / "NOTICE.txt"
     path.write_text(
         f"{NOT_FOR_DIAGNOSIS}\n\nScores are agreement of a model with patterns it was trained on, not diagnoses. "
         "The file events.jsonl is an excerpt of the hash-chained log without the folders of slides; the whole chain "
-        "is checked with `second-read log verify` in the home folder.\n",
+        f"is checked with `second-read log verify` in the home folder.{left_out}\n",
         encoding="utf-8",
     )
     return path

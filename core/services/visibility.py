@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from core.errors import ConflictError, NotAllowedError
 from core.roles import Permission
-from core.services.authority import permissions_of_actor, require
+from core.services.authority import ActorKind, kind_of, permissions_of_actor, require
 from core.settings import Settings
 from core.store import cases, people, reviews
 from core.store.connection import Log, open_log, reading
@@ -109,6 +109,8 @@ def visibility_in(database: Log, case_id: str, *, actor: str | None) -> Visibili
     if actor is None:
         return ALL
     require(database, actor, Permission.SEE_CASES)
+    if kind_of(actor) is not ActorKind.PERSON:
+        return ALL  # whoever owns the files has them all; such an actor gives no opinion
     revealed = reviews.has_reveal(database, case_id, actor=actor)
     hiding = _hiding(database, open_consultations(database, case_id=case_id), actor=actor, revealed=revealed)
     if hiding is not None:
@@ -158,8 +160,17 @@ def may_see_model_of(settings: Settings, slide_id: str, *, issuer: str, subject:
         require(database, person.log_name, Permission.SEE_CASES)
         if not cases.slide_exists(database, slide_id):
             return True
-        case_id = cases.get_slide(database, slide_id).case_id
-        return visibility_in(database, case_id, actor=person.log_name).model
+        return of_slide(database, slide_id, actor=person.log_name).model
+
+
+def of_slide(database: Log, slide_id: str, *, actor: str | None) -> Visibility:
+    """Return what an actor may see of the case of a slide, inside a transaction.
+
+    Raises:
+        NotFoundError: there is no such slide.
+        NotAllowedError: the actor may not see cases.
+    """
+    return visibility_in(database, cases.get_slide(database, slide_id).case_id, actor=actor)
 
 
 def require_unblinded(database: Log, case_id: str, *, actor: str) -> None:
