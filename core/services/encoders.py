@@ -73,10 +73,16 @@ def facts_of(settings: Settings, spec: str) -> EncoderFacts:
 
 
 def resolve(settings: Settings, spec: str) -> str:
-    """Return the spec that `load_encoder` takes: the name of a folder in the home stands for its path."""
-    folder = settings.home / FOLDER / spec
-    plain = spec not in ("", ".", "..") and Path(spec).name == spec
-    return str(folder) if plain and folder.is_dir() else spec
+    """Return the spec that `load_encoder` takes: a folder in the home stands for its path.
+
+    A folder may be named by its own name ("UNI") or by that of the encoder in it ("uni"), as cards keep it.
+    """
+    below = settings.home / FOLDER
+    if not spec or Path(spec).name != spec or not below.is_dir():
+        return spec
+    folders = [path for path in sorted(below.iterdir()) if path.is_dir()]
+    named = [path for path in folders if path.name == spec] or [path for path in folders if _holds(path, spec)]
+    return str(named[0]) if named else spec
 
 
 def acceptance_of(settings: Settings, encoder: str, licence: Licence) -> Acceptance | None:
@@ -136,6 +142,13 @@ def _listed(settings: Settings, spec: str) -> ListedEncoder:
     except ModelError as err:
         return ListedEncoder(spec, None, None, str(err))
     return ListedEncoder(spec, facts, acceptance_of(settings, facts.name, facts.licence))
+
+
+def _holds(folder: Path, name: str) -> bool:
+    try:
+        return describe_encoder(str(folder)).name == name
+    except ModelError:
+        return False
 
 
 def _entity(encoder: str) -> str:

@@ -304,6 +304,7 @@ def uni(settings: Settings) -> Settings:
 
 def test_acceptance_is_an_event_of_who_and_what(uni: Settings) -> None:
     facts = facts_of(uni, "UNI")
+    assert facts == facts_of(uni, "uni")  # the folder's name, or the encoder's, as cards keep it
     assert acceptance_of(uni, facts.name, facts.licence) is None
     with pytest.raises(ModelError, match="nobody has accepted"):
         open_encoder(uni, "UNI")
