@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from core.aggregation import Aggregation, share_out
 from core.errors import InputError, ModelError, NotApplicableError
 from core.qc import QC_COLUMNS, unusable
+from core.services.aggregation_facts import AGGREGATORS, DECISION_CHOSEN, REFUSED
 from core.services.deciding import (
-    DECISION_CHOSEN,
     Choice,
     Decision,
     decided,
@@ -45,10 +45,6 @@ from models.cards import ModelCard
 from models.device import prepare_for_tiles
 from models.encoders.protocol import Encoder
 
-AGGREGATORS = "aggregators"
-"""Key of `RunResult.settings`: name, kind, meaning, warning, threshold and weights of every aggregator that scored."""
-REFUSED = "aggregators_refused"
-"""Key of `RunResult.settings`: name -> why an active aggregator was not used on this run."""
 _TARGET = "target"
 """Stands for the positive classes together among the names of the tile statistics, where there are several."""
 

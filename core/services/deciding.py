@@ -14,9 +14,6 @@ from core.errors import InputError
 from core.store.records import CARRYING_ARTEFACT, RunResult
 from models.cards import ModelCard
 
-DECISION_CHOSEN = "decision_chosen"
-"""Key of `RunResult.settings`: that the user chose what decides, in a sentence; absent where the default rule does."""
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:

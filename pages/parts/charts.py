@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from core.services.display import PROBABILITY_STOPS, Cells, scale_bar_um
+from core.services.display import ATTENTION_STOPS, PROBABILITY_STOPS, Cells, scale_bar_um
 
 _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""
@@ -113,6 +113,34 @@ def add_heatmap(figure: go.Figure, cells: Cells, *, name: str, threshold: float,
         colorbar={"title": {"text": f"Probability of {name}", "side": "right"}, "thickness": 14, "tickformat": ".1f"},
         hoverongaps=False,
         hovertemplate=f"{name} %{{z:.2f}}<br>x %{{x:.0f}}, y %{{y:.0f}} px<extra></extra>",
+    )
+
+
+def add_attention(figure: go.Figure, cells: Cells, *, opacity: float) -> None:
+    """Lay attention over the slide, from 0 to the highest of this slide, with a legend that no probability has.
+
+    Args:
+        figure: From `slide_figure`.
+        cells: From `cells_of`.
+        opacity: 0-1.
+    """
+    figure.add_heatmap(
+        x=cells.x_edges,
+        y=cells.y_edges,
+        z=cells.relative_to_highest(),
+        zmin=0,
+        zmax=1,
+        zsmooth=False,
+        opacity=opacity,
+        colorscale=[[stop, f"rgb{colour}"] for stop, colour in ATTENTION_STOPS],
+        colorbar={
+            "title": {"text": "Attention, relative to this slide", "side": "right"},
+            "thickness": 14,
+            "tickvals": [0, 1],
+            "ticktext": ["0", "highest"],
+        },
+        hoverongaps=False,
+        hovertemplate="attention %{z:.0%} of the highest here<br>x %{x:.0f}, y %{y:.0f} px<extra></extra>",
     )
 
 

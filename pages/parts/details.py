@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from core.services.display import RULE_MEANINGS
+from core.services.display import aggregator_notes, rule_meanings
 from core.services.fit import not_checked
 from core.store.records import EventRecord, FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS, MPP_SOURCES, STAINS, in_words, plain, time_in_words
@@ -69,13 +69,16 @@ def show_result(run: RunRecord | None) -> None:
         if run.threshold is not None:
             call += f", threshold {run.threshold:.2f}"
     st.markdown(f"Model's call for this slide: {call}.")
+    for sentence in aggregator_notes(run):
+        st.warning(plain(sentence), icon=":material/function:")
+    classes = list(dict.fromkeys(name for row in run.scores.values() for name in row))
     st.dataframe(
-        scores_frame(run.scores, decides=run.decision_aggregation),
+        scores_frame(run.scores, decides=run.decision_aggregation, meanings=rule_meanings(run)),
         hide_index=True,
         height="content",
         column_config={
             name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.3f", width=130)
-            for name in next(iter(run.scores.values()))
+            for name in classes
         }
         | {
             "Rule": st.column_config.TextColumn("Rule", width=170),
@@ -85,14 +88,16 @@ def show_result(run: RunRecord | None) -> None:
     )
 
 
-def scores_frame(scores: Mapping[str, Mapping[str, float]], *, decides: str | None) -> pd.DataFrame:
-    """Return one row a rule: its name, a column a class, and what the rule asks."""
-    order = {rule: position for position, rule in enumerate(RULE_MEANINGS)}
+def scores_frame(
+    scores: Mapping[str, Mapping[str, float]], *, decides: str | None, meanings: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return one row a rule or aggregator, in the order of `meanings`: name, a column a class, and what it asks."""
+    order = {rule: position for position, rule in enumerate(meanings)}
     rows = [
         {
             "Rule": in_words(rule) + (" (decides)" if rule == decides else ""),
             **values,
-            "What it asks": RULE_MEANINGS.get(rule, ""),
+            "What it asks": meanings.get(rule, ""),
         }
         for rule, values in sorted(scores.items(), key=lambda item: order.get(item[0], len(order)))
     ]

@@ -11,13 +11,14 @@ import streamlit as st
 
 from core.domain import Size
 from core.errors import NotFoundError
-from core.services.display import cells_of, positive_class
+from core.services.display import ATTENTION_SENTENCE, cells_of, positive_class
+from core.services.layers import ATTENTION_COLUMN
 from core.services.pictures import SlidePicture
 from core.services.tile_columns import probability_columns
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS
-from pages.parts.charts import CONFIG, Marker, add_heatmap, add_markers, slide_figure
+from pages.parts.charts import CONFIG, Marker, add_attention, add_heatmap, add_markers, slide_figure
 from pages.parts.resources import load_picture, picture_url
 
 DEFAULT_OPACITY = 0.4
@@ -52,7 +53,7 @@ def show_overview(
 
     A fragment, so that moving a slider redraws the picture and nothing else.
     """
-    picture = _picture(settings, slide, run)
+    picture = _picture(settings, slide, run, with_model=revealed)
     if picture is None or run is None:
         st.info(
             "The overview is drawn when the slide is analysed; look at it in the microscope until then.",
@@ -61,9 +62,10 @@ def show_overview(
         return
     columns = probability_columns(picture.tiles.columns)
     classes = list(columns)
-    name, threshold, opacity = "", 0.0, 0.0
+    name, threshold, opacity, attends = "", 0.0, 0.0, False
     if revealed and classes:
-        name, threshold, opacity = _controls(slide, run, classes=classes)
+        attends = ATTENTION_COLUMN in picture.tiles and _wants_attention(slide)
+        name, threshold, opacity = _controls(slide, run, classes=classes, attends=attends)
     size = picture.size_level0
     figure = slide_figure(
         picture_url(str(settings.home), slide.slide_id, run.run_id, picture.thumbnail),
@@ -72,8 +74,12 @@ def show_overview(
         mpp_x=run.mpp_x,
     )
     if opacity > 0:
-        cells = cells_of(picture.tiles, column=columns[name], width=size.width, height=size.height)
-        add_heatmap(figure, cells, name=name, threshold=threshold, opacity=opacity)
+        column = ATTENTION_COLUMN if attends else columns[name]
+        cells = cells_of(picture.tiles, column=column, width=size.width, height=size.height)
+        if attends:
+            add_attention(figure, cells, opacity=opacity)
+        else:
+            add_heatmap(figure, cells, name=name, threshold=threshold, opacity=opacity)
     if revealed:
         add_markers(figure, flag_markers(flags, slide_id=slide.slide_id, size=size))
     # Without this, each redraw would throw away the reader's zoom.
@@ -83,21 +89,36 @@ def show_overview(
         width="content",
         config=CONFIG,
         key=f"slide_{slide.slide_id}",
-        alt=f"Slide {slide.slide_id}" + (f" with the model's probability of {name}" if opacity > 0 else ""),
+        alt=f"Slide {slide.slide_id}" + (f" with {_shown(name, attends=attends)}" if opacity > 0 else ""),
     )
     if run.mpp_x is None:
         st.caption("The scale of this slide is unknown: distances are in pixels only.")
-    if revealed and classes:
+    if attends:
+        st.caption(f"{ATTENTION_SENTENCE} Each square is one tile. Scroll to zoom, drag to move.")
+    elif revealed and classes:
         st.caption(
             "Each square is one tile as the model saw it, coloured by its own probability; "
             "without colour: no tissue, or below the threshold. Scroll to zoom, drag to move."
         )
-    elif classes:
+    elif not picture.tiles.empty:
         st.caption("The model's heatmap is hidden until you record a diagnosis or reveal it.")
 
 
-def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str]) -> tuple[str, float, float]:
-    """Heatmap controls: class, threshold, opacity (0 when the heatmap is switched off)."""
+def _wants_attention(slide: SlideRecord) -> bool:
+    """Let the reader choose between two things that never share a legend."""
+    probability, attention = "Probability", "Attention"
+    chosen = st.segmented_control(
+        "Show", [probability, attention], default=probability, required=True, key=f"layer_{slide.slide_id}"
+    )
+    return chosen == attention
+
+
+def _shown(name: str, *, attends: bool) -> str:
+    return "the attention of the aggregator" if attends else f"the model's probability of {name}"
+
+
+def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str], attends: bool) -> tuple[str, float, float]:
+    """Heatmap controls: class and threshold of a probability, opacity (0 when the heatmap is switched off)."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         visible = st.toggle("Heatmap", value=True, key=f"heat_{slide.slide_id}")
         chosen = positive_class(run.model, classes)
@@ -107,10 +128,17 @@ def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str]) -> 
             index=classes.index(chosen),
             key=f"class_{slide.slide_id}",
             width=130,
-            disabled=not visible,
+            disabled=attends or not visible,
         )
         threshold = st.slider(
-            "Show tiles from", 0.0, 1.0, 0.0, 0.05, key=f"threshold_{slide.slide_id}", width=150, disabled=not visible
+            "Show tiles from",
+            0.0,
+            1.0,
+            0.0,
+            0.05,
+            key=f"threshold_{slide.slide_id}",
+            width=150,
+            disabled=attends or not visible,
         )
         opacity = st.slider(
             "Opacity", 0.1, 1.0, DEFAULT_OPACITY, 0.1, key=f"opacity_{slide.slide_id}", width=120, disabled=not visible
@@ -118,12 +146,20 @@ def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str]) -> 
     return name, threshold, opacity if visible else 0.0
 
 
-def _picture(settings: Settings, slide: SlideRecord, run: RunRecord | None) -> SlidePicture | None:
+def _picture(
+    settings: Settings, slide: SlideRecord, run: RunRecord | None, *, with_model: bool
+) -> SlidePicture | None:
     if run is None or slide.width is None or slide.height is None:
         return None
     try:
         return load_picture(
-            settings, str(settings.home), slide.slide_id, run.run_id, width=slide.width, height=slide.height
+            settings,
+            str(settings.home),
+            slide.slide_id,
+            run.run_id,
+            width=slide.width,
+            height=slide.height,
+            with_model=with_model,
         )
     except NotFoundError:
         return None

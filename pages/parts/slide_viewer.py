@@ -21,7 +21,7 @@ from core.server.tile_tokens import LIFETIME_S, grant, sign, subject_of
 from core.services import annotations
 from core.services.display import positive_class
 from core.services.gallery import gallery
-from core.services.layers import artefact_names, class_names
+from core.services.layers import artefact_names, class_names, has_attention
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS
@@ -108,6 +108,7 @@ def _viewer_fragment(
             view,
             slide,
             token=sign(secret, grant(slide.slide_id, user=subject, model=view.revealed, lifetime_s=lifetime_s)),
+            actor=user.actor,
         )
         for slide in view.slides
     ]
@@ -130,7 +131,7 @@ def _viewer_fragment(
     _exchange(settings, view.slide_id, user=user, key=key)
 
 
-def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, token: str) -> ViewerSlide:
+def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, token: str, actor: str) -> ViewerSlide:
     run = view.runs.get(slide.slide_id)
     classes = () if run is None else class_names(settings, slide.slide_id, run.run_id)
     positive = positive_class(run.model, classes) if run is not None and classes else None
@@ -143,13 +144,20 @@ def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, tok
         run_id=None if run is None else run.run_id,
         positive=positive,
         no_model=no_result or hidden,
+        no_attention=_no_attention(settings, run) or hidden,
         no_quality="No artefact map of this slide yet." if not classes else None,
         artefacts=[{"code": code, "name": name} for code, name in artefact_names()],
         flags=_flags(view, slide.slide_id) if view.revealed else [],
-        marks=[_mark(record) for record in annotations.list_annotations(settings, slide.slide_id)],
+        marks=[_mark(record) for record in annotations.list_annotations(settings, slide.slide_id, actor=actor)],
         galleries=_galleries(settings, run, slide, positive) if view.revealed and classes else {},
         gallery_class=positive,
     )
+
+
+def _no_attention(settings: Settings, run: RunRecord | None) -> str | None:
+    if run is not None and has_attention(settings, run.slide_id, run.run_id):
+        return None
+    return "No aggregator with attention scored this slide."
 
 
 def _title(slide: SlideRecord) -> str:
@@ -261,7 +269,7 @@ def _exchange(settings: Settings, slide_id: str, *, user: User, key: str) -> Non
     with st.popover("Annotations as a file", icon=":material/swap_vert:"):
         st.download_button(
             "Export for QuPath",
-            data=partial(annotations.export_geojson, settings, slide_id),
+            data=partial(annotations.export_geojson, settings, slide_id, actor=user.actor),
             file_name=f"{slide_id}.geojson",
             mime="application/geo+json",
             key=f"{key}_export",

@@ -32,6 +32,8 @@ class ViewerSlide:
     """The class shown first."""
     no_model: str | None
     """Why there is no probability layer, in a sentence; None if there is one."""
+    no_attention: str | None
+    """Why there is no layer of an aggregator's attention; None if there is one."""
     no_quality: str | None
     """Why there is no artefact layer; None if there is one."""
     artefacts: Sequence[Json]

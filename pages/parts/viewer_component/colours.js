@@ -4,6 +4,7 @@
 const MAPS = {
   red: ["#fff7ec", "#fc8d59", "#7f0000"],
   viridis: ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"],
+  attention: ["#f7fcfd", "#8c96c6", "#4d004b"], // not offered for probabilities: the two must never look alike
   cividis: ["#00224e", "#2a3f6d", "#575d6d", "#7d7c78", "#a59c74", "#d2c060", "#fee838"],
 }
 

@@ -9,6 +9,7 @@ const SETTINGS_KEY = "second-read:viewer"
 const OPACITIES = [0.2, 0.4, 0.6, 0.8]
 const DEFAULTS = {
   heat: { on: true, opacity: 0.4, class: null, map: "red", threshold: 0 },
+  attention: { on: false, opacity: 0.6 },
   artefact: { on: false, opacity: 0.5 },
   tissue: { on: false, opacity: 0.9 },
   flags: { on: true, opacity: 1 },
@@ -46,7 +47,7 @@ export class Layering {
   /** Why a layer of a pane cannot be shown, in a sentence; null where it can. */
   missing(pane) {
     const noScale = pane?.info && !pane.info.mpp ? "The tissue outline needs the slide's scale, which is unknown." : null
-    return { heat: pane?.slide.no_model ?? null, artefact: pane?.slide.no_quality ?? null, tissue: noScale, flags: null, marks: null }
+    return { heat: pane?.slide.no_model ?? null, attention: pane?.slide.no_attention ?? null, artefact: pane?.slide.no_quality ?? null, tissue: noScale, flags: null, marks: null }
   }
 
   /** A tile grid of a slide, loaded once; null until it is there. */
@@ -104,19 +105,23 @@ export class Layering {
     const slide = { ...pane.slide, marks: this.marksOf(pane) }
     const lattice = pane.image && this.settings.heat.on && !slide.no_model ? this.grid(pane, "model") : null
     const settings = lattice ? { ...this.settings, heat: { ...this.settings.heat, class: this.classOf(pane, lattice) } } : this.settings
-    this.panel.update(settings, slide, { missing: this.missing(pane), classes: lattice?.header.classes ?? [], selected: this.selected?.id, mpp: pane.info?.mpp ?? null, canMark: this.data.can_mark })
+    const attention = pane.image && this.settings.attention.on && !slide.no_attention ? this.grid(pane, "attention") : null
+    this.panel.update(settings, slide, { missing: this.missing(pane), highest: attention?.header.highest ?? null, classes: lattice?.header.classes ?? [], selected: this.selected?.id, mpp: pane.info?.mpp ?? null, canMark: this.data.can_mark })
     this.gallery.update(pane)
     this.showStatus()
   }
 
   drawPane(pane) {
-    const { heat, artefact, tissue, flags, marks } = this.settings
+    const { heat, attention, artefact, tissue, flags, marks } = this.settings
     const none = this.missing(pane)
     const shown = layer => layer.on && !pane.isPlain
     const wantsHeat = shown(heat) && !none.heat
     const lattice = wantsHeat ? this.grid(pane, "model") : null
     const plane = lattice ? lattice.header.classes.indexOf(this.classOf(pane, lattice)) : 0
     pane.setGrid("heat", { lattice, plane, painter: probabilityPainter(table(heat.map), heat.threshold), visible: wantsHeat, opacity: heat.opacity })
+    const wantsAttention = shown(attention) && !none.attention
+    const weights = wantsAttention ? this.grid(pane, "attention") : null
+    pane.setGrid("attention", { lattice: weights, plane: 0, painter: probabilityPainter(table("attention"), 0), visible: wantsAttention, opacity: attention.opacity })
     const wantsArtefact = shown(artefact) && !none.artefact
     const quality = wantsArtefact ? this.grid(pane, "quality") : null
     pane.setGrid("artefact", { lattice: quality, plane: 0, painter: codePainter(artefactColour), visible: wantsArtefact, opacity: artefact.opacity })
@@ -194,12 +199,17 @@ export class Layering {
 
   valueText(pane, [x, y]) {
     const parts = []
-    const { heat, artefact } = this.settings
+    const { heat, attention, artefact } = this.settings
     const model = heat.on && !pane.slide.no_model && !pane.isPlain ? this.grid(pane, "model") : null
     if (model) {
       const name = this.classOf(pane, model)
       const value = probabilityAt(model, model.header.classes.indexOf(name), x, y)
       parts.push(value === null ? `${name}: no tile here` : `${name} ${value.toFixed(3)}`)
+    }
+    const weights = attention.on && !pane.slide.no_attention && !pane.isPlain ? this.grid(pane, "attention") : null
+    if (weights) {
+      const value = probabilityAt(weights, 0, x, y)
+      if (value !== null) parts.push(`attention ${Math.round(100 * value)} % of the highest here`)
     }
     const quality = artefact.on && !pane.slide.no_quality && !pane.isPlain ? this.grid(pane, "quality") : null
     if (quality) {

@@ -8,7 +8,7 @@ import { Refused, SlideServer } from "./server.js"
 const SCALE_BAR_PX = 150
 const MAX_PIXEL_RATIO = 4
 const PLACE_KEY = "second-read:place:"
-const WATCHED_LAYERS = ["heat", "artefact", "tissue"]
+const WATCHED_LAYERS = ["heat", "attention", "artefact", "tissue"]
 
 export class Pane {
   /**

@@ -6,6 +6,7 @@ import { boundsOf, measure } from "./marks.js"
 
 const LAYERS = [
   ["heat", "Model probability", "H"],
+  ["attention", "Attention (relative)", ""],
   ["artefact", "Artefacts", "Q"],
   ["tissue", "Tissue outline", ""],
   ["flags", "Flagged places", ""],
@@ -45,10 +46,12 @@ export class Panel {
       opacity.disabled = toggle.disabled
       opacity.style.setProperty("--fill", `${settings[name].opacity * 100}%`)
       row.dataset.on = toggle.checked
+      row.hidden = name === "attention" && reason !== null // few slides have it: no row instead of a dead one
       note.hidden = reason === null
       note.textContent = reason ?? ""
     }
     this.heatDetail(settings, slide, state)
+    this.attentionDetail(state)
     this.artefactDetail(slide, settings)
     this.flags(slide)
     this.marks(slide, state)
@@ -80,6 +83,18 @@ export class Panel {
       detail.querySelector("output").textContent = heat.threshold.toFixed(2)
       detail.querySelector(".cut").style.width = `${heat.threshold * 100}%`
     }
+  }
+
+  attentionDetail({ highest }) {
+    const { detail } = this.rows.get("attention")
+    const key = String(highest)
+    if (detail.dataset.key === key) return
+    detail.dataset.key = key
+    const most = highest === null ? "highest" : `highest here: ${(100 * highest).toPrecision(2)} %`
+    detail.replaceChildren(
+      h("div", { class: "colourbar", role: "img", "aria-label": "Colour bar of attention, from 0 to the highest of this slide" }, h("i", { style: `background:${cssGradient("attention")}` }), h("div", {}, h("span", {}, "0"), h("span", {}, most))),
+      h("p", { class: "note" }, "Share of the aggregator's attention, relative to this slide's other tiles. It is no probability and no explanation."),
+    )
   }
 
   artefactDetail(slide, settings) {
