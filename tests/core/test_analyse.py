@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import resource
 import sys
 from collections.abc import Callable, Generator
@@ -17,8 +19,10 @@ from conftest import FakeModel, write_pyramid
 from numpy.typing import NDArray
 
 from core.domain import Region, SlideStatus
-from core.errors import CancelledError, StorageError
+from core.errors import CancelledError, NotFoundError, StorageError
 from core.services.flagging import CARRYING_ARTEFACT
+from core.services.gallery import GalleryKind, gallery
+from core.services.layers import class_names, model_layer
 from core.services.run_files import RunFolder
 from core.services.tile_results import analyse_tiles
 from core.settings import Settings
@@ -212,6 +216,85 @@ def test_a_mask_without_tissue_is_refused(bench: Bench) -> None:
     assert (run.status, run.tiles_total, run.tiles_kept) == (SlideStatus.NO_TISSUE, 54, 0)
     assert run.message.startswith("No tile of 128 um")
     assert not (bench.folder.path / "tiles.parquet").exists()
+
+
+# ----------------------------------------------------------------------------------------- a target of several classes
+
+
+class TwoTumours(FakeModel):
+    """Darkness is tumour; which of two kinds, it can hardly tell, and the left of the slide not as the right."""
+
+    classes = ("benign", "adeno", "squamous")
+
+    def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        benign, dark = super().predict(tiles).T
+        red, blue = tiles[..., 0].mean(axis=(1, 2)), tiles[..., 2].mean(axis=(1, 2))
+        share = np.where(red > blue, 0.55, 0.45).astype(np.float32)
+        return np.stack([benign, dark * share, dark * (1 - share)], axis=1)
+
+
+@pytest.fixture
+def of_two(bench: Bench, card: ModelCard) -> Bench:
+    several = {"classes": TwoTumours.classes, "positive_classes": TwoTumours.classes[1:]}
+    return replace(bench, card=replace(card, **several, slide_threshold=0.6))
+
+
+def half_and_half() -> NDArray[np.uint8]:
+    """Three dark reddish tiles and three dark bluish ones."""
+    image = pale_slide()
+    for column in range(6):
+        colour = (110, 30, 78) if column < 3 else (78, 30, 110)
+        image[3 * TILE : 4 * TILE, column * TILE : (column + 1) * TILE] = texture(
+            TILE, TILE, colour=colour, seed=column
+        )
+    return image
+
+
+def test_a_target_of_two_classes_is_called_by_their_sum_which_neither_reaches(of_two: Bench) -> None:
+    run = of_two.analyse(half_and_half(), model=TwoTumours())
+    tiles = of_two.folder.read_tiles()
+    both = tiles["prob_adeno"] + tiles["prob_squamous"]
+    assert run.decision_score == pytest.approx(both.nlargest(3).mean(), abs=1e-6)
+    assert run.decision_score > 0.6 > max(run.scores["max"]["adeno"], run.scores["max"]["squamous"])
+    strongest = max(("adeno", "squamous"), key=lambda name: run.scores["top_k_mean"][name])
+    assert run.label == strongest
+    assert set(run.scores["top_k_mean"]) == {"benign", "adeno", "squamous"}
+    peak = tiles.loc[both.idxmax()]
+    assert run.peak == Region(*(int(peak[name]) for name in ("x", "y", "width", "height")))
+
+
+def test_below_the_threshold_the_label_is_no_part_of_the_target(of_two: Bench) -> None:
+    run = of_two.analyse(pale_slide(), model=TwoTumours())
+    assert (run.label, run.status) == ("benign", SlideStatus.OK)
+
+
+def test_the_sum_of_the_targets_is_a_column_a_layer_a_gallery_and_the_heatmap(of_two: Bench) -> None:
+    of_two.analyse(half_and_half(), model=TwoTumours())
+    tiles = of_two.folder.read_tiles()
+    name = "adeno + squamous"
+    np.testing.assert_allclose(tiles[f"target_{name}"], tiles["prob_adeno"] + tiles["prob_squamous"], atol=1e-6)
+    assert class_names(of_two.settings, "s", "r1") == ("benign", "adeno", "squamous", name)
+    raw = gzip.decompress(model_layer(of_two.settings, "s", "r1"))
+    length = int.from_bytes(raw[:4], "little")
+    assert json.loads(raw[4 : 4 + length])["classes"] == ["benign", "adeno", "squamous", name]
+    planes = np.frombuffer(raw[4 + length :], "<u2").reshape(4, -1).astype(int)
+    assert np.abs(planes[1] + planes[2] - planes[3]).max() <= 1  # each is rounded to 1 of 65,534 steps
+    for class_name in ("adeno", name):
+        tile = gallery(of_two.settings, "s", "r1", class_name=class_name, threshold=0.5)[GalleryKind.SUSPICIOUS][0]
+        column = f"target_{name}" if class_name == name else "prob_adeno"
+        assert tile.probability == pytest.approx(tiles[column].max())
+    with pytest.raises(NotFoundError, match="no probability of 'other'; they have benign, adeno, squamous, adeno"):
+        gallery(of_two.settings, "s", "r1", class_name="other", threshold=0.5)
+    heatmap = of_two.folder.read_image("heatmap.png")
+    darkest = tiles.loc[tiles[f"target_{name}"].idxmax()]
+    scale = heatmap.shape[1] / WIDTH
+    x, y = (int((darkest[at] + TILE / 2) * scale) for at in ("x", "y"))
+    assert heatmap[y, x, 1] == heatmap[..., 1].min()
+
+
+def test_one_target_class_adds_no_column(bench: Bench) -> None:
+    bench.analyse(pale_slide())
+    assert class_names(bench.settings, "s", "r1") == ("benign", "tumour")
 
 
 # ------------------------------------------------------------------------------------------------- cancel and resume

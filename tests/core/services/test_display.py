@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from core.services.display import RULE_MEANINGS, cells_of, positive_class, scale_bar_um
+from core.services.tile_columns import target_name
+from models.cards import list_cards
 
 
 def tiles(rows: list[tuple[int, int, int, float]]) -> pd.DataFrame:
@@ -54,3 +56,10 @@ def test_a_model_without_a_card_is_read_by_its_last_class():
 def test_every_rule_has_a_meaning_and_the_default_comes_first():
     assert next(iter(RULE_MEANINGS)) == "top_k_mean"
     assert all(RULE_MEANINGS.values())
+
+
+def test_the_positive_class_of_a_shipped_model_is_what_its_card_looks_for():
+    for card in list_cards():
+        wanted = target_name(card.positive_classes)
+        shown = list(dict.fromkeys([*card.classes, wanted]))
+        assert positive_class(card.name, shown) == wanted
