@@ -58,7 +58,8 @@ class TorchEncoder:
         self.precision = PRECISIONS[device.dtype]
         self.parallel_calls = device.parallel_calls
         self._device = device
-        self._network = network.eval().requires_grad_(requires_grad=False).to(device.target, device.dtype)
+        ready = network.eval().requires_grad_(requires_grad=False).to(device.target, device.dtype)
+        self._network = ready.to(memory_format=torch.channels_last)  # convolutions are a tenth faster so
         self._mean = torch.tensor(facts.mean_255, device=device.target).view(1, 3, 1, 1)
         self._std = torch.tensor(facts.std_255, device=device.target).view(1, 3, 1, 1)
 
