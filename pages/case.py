@@ -23,7 +23,7 @@ show_notice()
 order = walking_order([row.case_id for row in worklist(settings, actor=user.actor)])
 case_id = st.query_params.get("case") or choose_case(order, user=user)
 try:
-    detail = case_detail(settings, case_id)
+    detail = case_detail(settings, case_id, actor=user.actor)
 except NotFoundError as err:
     st.title("Case not found")
     st.error(str(err), icon=":material/error:")
@@ -39,7 +39,7 @@ show_case_slide(settings, detail, slide, look, user=user, revealed=revealed)
 reading, details = st.columns([4, 5], gap="medium")
 with reading:
     show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses)
-    if not any(run.scores for run in detail.runs.values()):
+    if not detail.has_result:
         show_no_result()
     elif revealed:
         show_review(settings, case_id, user=user, reviews=detail.reviews)
@@ -63,4 +63,4 @@ with details:
     with provenance:
         show_provenance(slide, run)
     with history:
-        show_history(case_history(settings, case_id))
+        show_history(case_history(settings, case_id, actor=user.actor))

@@ -13,6 +13,8 @@ from core.services.run_files import RunFolder
 from core.services.tile_columns import column_of
 from core.settings import Settings
 
+_PLACES = ("x", "y", "width", "height")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlidePicture:
@@ -30,7 +32,9 @@ class SlidePicture:
         return self.tiles[column_of(class_name, columns=self.tiles.columns)].to_numpy(np.float32)
 
 
-def slide_picture(settings: Settings, slide_id: str, run_id: str, *, width: int, height: int) -> SlidePicture:
+def slide_picture(
+    settings: Settings, slide_id: str, run_id: str, *, width: int, height: int, with_model: bool
+) -> SlidePicture:
     """Load the picture of one run.
 
     Args:
@@ -39,6 +43,7 @@ def slide_picture(settings: Settings, slide_id: str, run_id: str, *, width: int,
         run_id: One of its runs.
         width: Level-0 width of the slide as recorded in the catalogue.
         height: Level-0 height.
+        with_model: Whether whoever looks may see the model's result (`visibility`); else no value of it is loaded.
 
     Raises:
         NotFoundError: the run left no thumbnail (it could not open the slide), or its files were removed.
@@ -46,4 +51,6 @@ def slide_picture(settings: Settings, slide_id: str, run_id: str, *, width: int,
     folder = RunFolder.of(settings, slide_id, run_id)
     thumbnail = folder.read_image("thumbnail.jpg")
     tiles = folder.read_tiles() if (folder.path / "tiles.parquet").is_file() else pd.DataFrame()
+    if not with_model:
+        tiles = tiles[[name for name in tiles.columns if name in _PLACES or name.startswith("qc_")]]
     return SlidePicture(thumbnail, Size(width, height), tiles)

@@ -42,7 +42,7 @@ def row_thumbnails(rows: Sequence[CaseRow]) -> dict[str, str | None]:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def load_picture(
-    _settings: Settings, home: str, slide_id: str, run_id: str, *, width: int, height: int
+    _settings: Settings, home: str, slide_id: str, run_id: str, *, width: int, height: int, with_model: bool
 ) -> SlidePicture:
     """Return thumbnail and tiles of one run.
 
@@ -53,12 +53,13 @@ def load_picture(
         run_id: Its run.
         width: Level-0 px of the slide.
         height: Level-0 px of the slide.
+        with_model: Whether the model's values are in it; part of the key, so that no reader gets another's picture.
 
     Raises:
         NotFoundError: the run left no picture.
     """
     del home
-    return slide_picture(_settings, slide_id, run_id, width=width, height=height)
+    return slide_picture(_settings, slide_id, run_id, width=width, height=height, with_model=with_model)
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
