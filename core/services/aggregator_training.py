@@ -118,7 +118,7 @@ def _plan(
         tile_model_sha256=card.weights_sha256,
         tiles=tiles_in_words(settings, card),
         encoder=encoder if attends else "",
-        encoder_sha256=shared_encoder(encoder, settings.device).sha256 if attends else "",
+        encoder_sha256=shared_encoder(settings, encoder).sha256 if attends else "",
         labels=labels.source,
         command=request.command,
         seed=request.seed,
@@ -178,7 +178,7 @@ def _why_no_run(slide: SlideRecord, card: ModelCard) -> str:
 
 
 def _embedded(settings: Settings, labels: SlideLabels, spec: str, *, progress: Progress | None) -> _Inputs:
-    encoder = shared_encoder(spec, settings.device)
+    encoder = shared_encoder(settings, spec)
     slides: list[LabelledSlide] = []
     arrays: list[NDArray[np.floating]] = []
     left_out = dict(labels.left_out)

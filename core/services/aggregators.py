@@ -42,7 +42,6 @@ from models.aggregators.cards import (
 from models.aggregators.machine_learning import Fitted, Kind, predict
 from models.aggregators.statistics import STATISTICS_VERSION, TileStatistics, tile_statistics
 from models.cards import ModelCard
-from models.device import prepare_for_tiles
 from models.encoders.protocol import Encoder
 
 _TARGET = "target"
@@ -153,11 +152,11 @@ def tiles_in_words(settings: Settings, card: ModelCard) -> str:
 
 
 @lru_cache(maxsize=2)
-def shared_encoder(spec: str, device: str) -> Encoder:
-    """Load an encoder once per process."""
-    from models.encoders.loading import load_encoder
+def shared_encoder(settings: Settings, spec: str) -> Encoder:
+    """Load an encoder whose licence is accepted, once per process."""
+    from core.services.encoders import open_encoder
 
-    return load_encoder(spec, device=prepare_for_tiles(device))
+    return open_encoder(settings, spec)
 
 
 def _score(
@@ -176,7 +175,7 @@ def _score(
         return float(predict(Fitted(_kind(one.card), _doubles(one)), features)[0])
     from models.aggregators.attention import attend, network_from
 
-    encoder = shared_encoder(one.card.encoder, settings.device)
+    encoder = shared_encoder(settings, one.card.encoder)
     found = slide_embeddings(settings, run.slide_id, encoder, progress=progress, cancelled=cancelled)
     if len(found.vectors) == 0:
         raise NotApplicableError(f"{one.card.encoder} finds no tile with enough tissue on this slide.")
@@ -230,7 +229,7 @@ def _decision(
 def _why_refused(settings: Settings, one: AggregatorCard, card: ModelCard) -> str:
     """Return why an aggregator must not be used on this model's tiles; empty if it may."""
     if one.kind == ATTENTION_KIND:
-        found = shared_encoder(one.encoder, settings.device).sha256
+        found = shared_encoder(settings, one.encoder).sha256
         if found != one.encoder_sha256:
             return (
                 f"{one.name} was trained on {one.encoder} {one.encoder_sha256[:12]}..., and the encoder here is "
