@@ -57,6 +57,14 @@ def expect(database: Log, case_id: str, expected: CaseStatus | None) -> CaseStat
     return found
 
 
+def note_read(database: Log, case_id: str, *, actor: str) -> None:
+    """Record that the first read of a case is locked, before it is compared with anything."""
+    before = recorded_state(database, case_id)
+    if before is CaseStatus.UNREAD:
+        after = advance(before, Step.LOCK_READ)
+        insert_change(database, case_id, step=Step.LOCK_READ.value, before=before, after=after, actor=actor)
+
+
 def note_arrivals(database: Log, case_id: str, *, actor: str) -> CaseStatus:
     """Record the move, if any, that new rows made a case do; from a request on they move nothing."""
     before = recorded_state(database, case_id)

@@ -11,7 +11,7 @@ from core.services.answers import Answer, new_read, scheme_of
 from core.services.authority import require
 from core.services.flagging import refresh_flags_in
 from core.services.masking import shown_events
-from core.services.progress import expect, note_arrivals
+from core.services.progress import expect, note_arrivals, note_read
 from core.services.visibility import ALL, awaited_from, visibility_in
 from core.settings import Settings
 from core.states import Step, advance
@@ -107,6 +107,7 @@ def record_read(
             after_model=revealed,
         )
         recorded = reviews.insert_read(database, case_id, read, actor=actor)
+        note_read(database, case_id, actor=actor)
         if not revealed:
             reviews.insert_reveal(database, case_id, because="diagnosis recorded", actor=actor)
         refresh_flags_in(database, settings, case_id, actor=actor)

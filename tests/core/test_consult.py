@@ -62,6 +62,7 @@ def test_the_whole_way_in_the_vocabulary_of_the_field(case: Settings) -> None:
     settled(case)
     told = consult_lists.case_consult(case, "C1", actor="Eve")
     assert [change.to_state.value for change in told.changes] == [
+        "first_read_locked",
         "flagged",
         "second_opinion_requested",
         "opinion_received",
@@ -355,6 +356,7 @@ def test_a_lead_moves_and_withdraws_requests_of_others(case: Settings) -> None:
     assert consult.withdraw(case, number, reason="not needed", actor="Eve") is CaseStatus.FLAGGED
     refused(case, lambda: consult.withdraw(case, number, reason="x", actor="Eve"), ConflictError, "withdrawn")
     assert [change.step for change in consult_lists.case_consult(case, "C1", actor="Eve").changes] == [
+        "lock_read",
         "flag",
         "request",
         "cancel",
