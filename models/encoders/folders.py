@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import ModelError
 from models.card_types import Channels
-from models.encoders.foreign_configs import dinov2_shape, timm_shape
+from models.encoders.foreign_configs import dinov2_shape, timm_pooling, timm_shape
 from models.encoders.licences import Licence
 from models.encoders.published import PUBLISHED, Published, published_name
 from models.encoders.shapes import InputFacts, Layout, PoolerShape, Pooling, VitShape
@@ -86,7 +86,7 @@ def _read(
     known = PUBLISHED.get(known_as or "")
     layout = Layout(described["layout"]) if "layout" in described else _layout(path, config, known)
     shape = _shape(layout, described, config, known)
-    pooling = Pooling(described["pooling"]) if "pooling" in described else _pooling(layout, known)
+    pooling = Pooling(described["pooling"]) if "pooling" in described else _pooling(layout, config, known)
     folder = EncoderFolder(
         name=known_as or name,
         title=known.title if known else name,
@@ -116,9 +116,11 @@ def _layout(path: Path, config: Mapping[str, Any], known: Published | None) -> L
     return known.layout
 
 
-def _pooling(layout: Layout, known: Published | None) -> Pooling:
+def _pooling(layout: Layout, config: Mapping[str, Any], known: Published | None) -> Pooling:
     if known is not None:
         return known.pooling
+    if layout is Layout.TIMM:
+        return timm_pooling(config)
     return {Layout.CONCH: Pooling.ATTENTION, Layout.DENSENET: Pooling.AVERAGE}.get(layout, Pooling.CLASS)
 
 

@@ -7,11 +7,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from core.errors import ModelError
-from models.encoders.shapes import TIMM_SHAPES, VitShape
+from models.encoders.shapes import TIMM_SHAPES, Pooling, VitShape
 
 _TIMM_ARGUMENTS = frozenset(item.name for item in fields(VitShape)) - {"swiglu", "norm_eps"}
-_TIMM_HARMLESS = frozenset({"num_classes", "dynamic_img_size", "global_pool", "in_chans", "class_token"})
-"""Arguments of timm that say nothing about the vectors we take: pooling and image size are stated apart."""
+_TIMM_FIXED = {"in_chans": (3,), "class_token": (True,)}
+"""Arguments of timm with the only values that an encoder here can have."""
+_TIMM_HARMLESS = frozenset({"num_classes", "dynamic_img_size", "global_pool", *_TIMM_FIXED})
+"""Arguments of timm that say nothing about the shape; the pooling is asked for by `timm_pooling`."""
 
 
 def timm_shape(config: Mapping[str, Any], *, swiglu: bool) -> VitShape:
@@ -31,9 +33,28 @@ def timm_shape(config: Mapping[str, Any], *, swiglu: bool) -> VitShape:
     unknown = sorted(set(arguments) - _TIMM_ARGUMENTS - _TIMM_HARMLESS)
     if unknown:
         raise ModelError(f"config.json gives arguments that are not understood: {', '.join(unknown)}.")
+    for key, values in _TIMM_FIXED.items():
+        if key in arguments and arguments[key] not in values:
+            raise ModelError(f"config.json asks for {key} = {arguments[key]}; only {values[0]} can be used.")
     return replace(
         TIMM_SHAPES[name], swiglu=swiglu, **{key: value for key, value in arguments.items() if key in _TIMM_ARGUMENTS}
     )
+
+
+def timm_pooling(config: Mapping[str, Any]) -> Pooling:
+    """Return the pooling that a timm config describes.
+
+    Raises:
+        ModelError: one that is not offered; it is named.
+    """
+    arguments: Mapping[str, Any] = config.get("model_args") or {}
+    named = str(arguments.get("global_pool", config.get("global_pool", "token")))
+    if named not in ("", "token"):  # "" gives all tokens, of which the first is the class token
+        raise ModelError(
+            f"config.json pools by {named!r}, which is not offered. If the class token is what you want, write "
+            'pooling = "class" into encoder.toml.'
+        )
+    return Pooling.CLASS
 
 
 def dinov2_shape(config: Mapping[str, Any]) -> VitShape:

@@ -83,7 +83,7 @@ def attention(x: torch.Tensor, tensors: Tensors, at: str, *, heads: int) -> torc
 
 
 def dinov2_reference(tensors: Tensors, images: torch.Tensor, *, heads: int, swiglu: bool) -> torch.Tensor:
-    """Class token of Dinov2Model, straight from its tensors."""
+    """Normed tokens of Dinov2Model, straight from its tensors: class token, registers, patches."""
 
     def norm(x: torch.Tensor, at: str) -> torch.Tensor:
         centred = x - x.mean(dim=-1, keepdim=True)
@@ -114,7 +114,7 @@ def dinov2_reference(tensors: Tensors, images: torch.Tensor, *, heads: int, swig
         else:
             inner = linear(functional.gelu(linear(inner, f"{at}.mlp.fc1")), f"{at}.mlp.fc2")
         x = x + inner * tensors[f"{at}.layer_scale2.lambda1"]
-    return norm(x, "layernorm")[:, 0]
+    return norm(x, "layernorm")
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,16 @@ def test_dinov2_of_hugging_face_equals_its_tensors_multiplied_out(
     images = tiles(side=16)
     vectors = local_encoder(read_folder(folder), device=CPU).embed(images)
     batch = normalised(images, **IMAGENET)
-    expected = dinov2_reference(tensors, batch, heads=4, swiglu=swiglu)
+    tokens = dinov2_reference(tensors, batch, heads=4, swiglu=swiglu)
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors, expected, atol=2e-5)
+    np.testing.assert_allclose(vectors, tokens[:, 0], atol=2e-5)
+    # The mean is that of the four patches, which stand behind the registers.
+    (folder / "encoder.toml").write_text('pooling = "class_and_mean"\n' + toml)
+    both = local_encoder(read_folder(folder), device=CPU).embed(images)
+    mean = tokens[:, -4:].mean(dim=1)
+    np.testing.assert_allclose(both, torch.cat([tokens[:, 0], mean], dim=1), atol=2e-5)
+    if registers:
+        assert not np.allclose(both[:, vectors.shape[1] :], tokens[:, 1:].mean(dim=1), atol=1e-2)
     # The reference would notice: with query and key exchanged, or key and value, it says something else.
     for one, other in (("query", "key"), ("key", "value")):
         names = {"query": "query", "key": "key", "value": "value"} | {one: other, other: one}
@@ -139,7 +146,7 @@ def test_dinov2_of_hugging_face_equals_its_tensors_multiplied_out(
             ".".join(names.get(part, part) if "attention.attention" in key else part for part in key.split(".")): value
             for key, value in tensors.items()
         }
-        wrong = dinov2_reference(exchanged, batch, heads=4, swiglu=swiglu)
+        wrong = dinov2_reference(exchanged, batch, heads=4, swiglu=swiglu)[:, 0]
         assert not np.allclose(vectors, wrong, atol=1e-2)
 
 
@@ -163,6 +170,20 @@ def test_timm_checkpoints_equal_the_network_their_authors_build(tmp_path: Path, 
         expected = torch.cat([expected, patches.mean(dim=1)], dim=1)
     np.testing.assert_allclose(encoder.embed(images), expected, atol=2e-5)
     assert encoder.embedding_size == (64 if name.startswith("virchow") else 32)
+
+
+def test_another_image_size_stretches_the_positions_as_timm_does(tmp_path: Path) -> None:
+    arguments = {**AUTHORS["uni"][1], **TINY}
+    oracle = timm.create_model("vit_large_patch16_224", num_classes=0, dynamic_img_size=True, **arguments).eval()
+    tensors = random_like({key: tuple(value.shape) for key, value in oracle.state_dict().items()})
+    oracle.load_state_dict(tensors)
+    config = {"architecture": "vit_large_patch16_224", "model_args": arguments}
+    toml = "[input]\ninput_px = 48\ntile_px = 48\n"
+    folder = write_folder(tmp_path / "UNI", tensors, config=config, toml=toml)
+    images = tiles(side=48)
+    with torch.inference_mode():
+        expected = oracle(normalised(images, **IMAGENET))
+    np.testing.assert_allclose(local_encoder(read_folder(folder), device=CPU).embed(images), expected, atol=2e-5)
 
 
 def conch_tensors(trunk: Tensors, *, width: int = 32, size: int = 16) -> Tensors:
