@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from core.services import annotations
 from core.services.display import positive_class
 from core.services.gallery import gallery
 from core.services.layers import artefact_names, class_names, has_attention
+from core.services.visibility import visibility
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS
@@ -102,6 +103,9 @@ def _viewer_fragment(
         st.error("Sign in again to see slides.", icon=":material/lock:")
         return
     secret = cookie_secret(settings)
+    # A fragment runs on its own, long after its page: what may be seen is asked anew.
+    seen = visibility(settings, view.slides[0].case_id, actor=user.actor)
+    view = replace(view, revealed=view.revealed and seen.model)
     slides = [
         _viewer_slide(
             settings,
