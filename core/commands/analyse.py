@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -42,6 +43,17 @@ SOME_WITHOUT_RESULT = 3
     metavar="REASON",
     help="Run the model also on slides it is not made for (stain, tissue, scale). The reason is kept in the log.",
 )
+@click.option(
+    "--aggregator",
+    "aggregators",
+    multiple=True,
+    help="Trained aggregator (name or path of its card) that scores every slide besides the rules; may be repeated.",
+)
+@click.option(
+    "--decide-by",
+    metavar="NAME[:THRESHOLD]",
+    help="Rule or aggregator that decides, instead of the default rule. [default: top_k_mean]",
+)
 @device_option
 @batch_option
 @stride_option
@@ -56,6 +68,8 @@ def command(
     tissue: str | None,
     model: str | None,
     override_reason: str | None,
+    aggregators: tuple[str, ...],
+    decide_by: str | None,
     device: str | None,
     batch_size: int | None,
     stride_um: float | None,
@@ -66,9 +80,13 @@ def command(
     Exit code 0 if every slide is ok, 3 if some have no result, 2 if the input cannot be used.
     """
     from core.services import analyse, catalogue
+    from core.services.display import aggregator_notes
     from core.services.fit import Override, not_checked, override_words
 
     settings = settings_for(home, device=device, batch_size=batch_size, stride_um=stride_um)
+    settings = replace(
+        settings, aggregators=aggregators or settings.aggregators, decision=decide_by or settings.decision
+    )
     who = actor()
     if override_reason is not None:
         Override(override_reason, who)  # refused before anything is added
@@ -82,7 +100,8 @@ def command(
                 settings, slide_id, model_name=model, override_reason=override_reason, progress=advance, actor=who
             )
         results.append(run)
-        for warning in () if as_json else (override_words(run), *not_checked(run)):  # JSON carries them itself
+        # JSON carries them itself.
+        for warning in () if as_json else (override_words(run), *not_checked(run), *aggregator_notes(run)):
             if warning:
                 click.echo(f"Warning: {slide_id}: {warning}", err=True)
         click.echo(json.dumps(report(run)) if as_json else sentence(run))
@@ -92,6 +111,7 @@ def command(
 
 def report(run: RunResult) -> dict[str, object]:
     """Return what `--json` prints for one slide."""
+    from core.services.display import aggregator_notes
     from core.services.fit import not_checked
 
     mpp = None if run.mpp_x is None or run.mpp_y is None else round((run.mpp_x * run.mpp_y) ** 0.5, 6)
@@ -116,6 +136,8 @@ def report(run: RunResult) -> dict[str, object]:
         "weights_sha256": run.weights_sha256,
         "override": run.settings.get(OVERRIDE),
         "not_checked": list(not_checked(run)),
+        "decision": {"by": run.decision_aggregation, "score": run.decision_score, "threshold": run.threshold},
+        "aggregator_notes": list(aggregator_notes(run)),
         "device": run.device,
     }
 

@@ -107,7 +107,7 @@ def aggregator_notes(run: RunRecord) -> tuple[str, ...]:
     """Return what a reader of the scores must know: who decides if not the default, few slides, what was refused."""
     chosen = run.settings.get(DECISION_CHOSEN)
     refused = run.settings.get(REFUSED)
-    reasons = cast("Mapping[str, str]", refused) if isinstance(refused, Mapping) else {}
+    reasons: Mapping[str, str] = cast("Mapping[str, str]", refused) if isinstance(refused, Mapping) else {}
     return (
         *([str(chosen)] if chosen else []),
         *(f"{one['name']}: {one['warning']}" for one in _aggregators(run) if one.get("warning")),
