@@ -168,7 +168,7 @@ def case_detail(settings: Settings, case_id: str, *, actor: str | None = None) -
         ),
         reviews=answers if seen.answers else (),
         flags=row.flags,
-        reveals=tuple(reveals) if seen.authors else (),
+        reveals=() if seen.is_blinded else tuple(reveals),
         has_result=any(run.scores for run in found.values()),
         visibility=seen,
     )
