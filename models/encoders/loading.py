@@ -14,6 +14,7 @@ from models.encoders.builtin import (
     backbone_facts,
     backbone_licence,
     backbone_name,
+    check_start,
     default_start,
     tile_model_encoder,
     tile_model_input,
@@ -63,6 +64,7 @@ def describe_encoder(spec: str, *, root: Path = SHIPPED) -> EncoderFacts:
     architecture, _, start = spec.partition("=")
     if architecture in ARCHITECTURES:
         start = start or default_start(architecture)
+        check_start(architecture, start)
         return EncoderFacts(
             spec,
             backbone_name(architecture, start=start),

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,10 @@ from core.slides import open_slide
 from core.store.connection import open_log
 from core.store.events import events_of
 from core.tiles import TileGrid, TileSpec, tile_grid
+from models.data.patches import read_patches
+from models.encoders.head_evaluation import cross_validate_head
 from models.encoders.head_files import read_head
+from models.encoders.heads import fit_linear_probe
 from models.encoders.licences import OWN, Licence
 
 ACTOR = "tester (command line)"
@@ -400,6 +404,15 @@ def test_a_head_is_trained_evaluated_and_kept_with_its_card(settings: Settings, 
     images = np.stack([noisy(colour, random) for colour in (*[COLOURS["dark"]] * 4, *[COLOURS["light"]] * 4)])
     vectors = embed_images(encoder, images, batch_size=3)
     assert stored.head.scores(vectors).argmax(axis=1).tolist() == [1] * 4 + [0] * 4
+
+
+def test_probe_on_the_colours_of_real_patches_separates_patients_never_seen(real_data: Path) -> None:
+    """Mean red alone has an AUC of 0.84 to 0.87 on these patches: a probe on all colours must not fall behind it."""
+    patches = read_patches(real_data / "idc", layout="idc", classes=("0", "1"), tile_px=50)
+    vectors = embed_images(ColourEncoder(), patches.images, batch_size=512)
+    fit = partial(fit_linear_probe, classes=patches.classes, strengths=(0.1,))
+    found = cross_validate_head(fit, vectors, patches.labels, np.array(patches.groups), classes=("0", "1"), draws=20)
+    assert found.metrics["auc_1"].value > 0.84
 
 
 def test_train_head_command_says_what_it_measured(settings: Settings, tmp_path: Path) -> None:

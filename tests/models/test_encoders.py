@@ -111,6 +111,15 @@ def test_a_backbone_takes_a_local_file_under_accepted_terms_and_nothing_else(tmp
     for start in ("torchvision", "none"):
         with pytest.raises(ModelError, match="lie on this machine"):
             backbone_encoder("resnet18", start=start, device=CPU)
+        with pytest.raises(ModelError, match="lie on this machine"):
+            load_encoder(f"resnet18={start}", device=CPU)
+    keys = accepted(spec)
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(ModelError, match="nobody has accepted"):  # other bytes, whatever their name
+        load_encoder(spec, device=CPU, accepted_licences=keys)
+    file.unlink()
+    with pytest.raises(ModelError, match="no weights file"):
+        load_encoder(spec, device=CPU, accepted_licences=keys)
 
 
 @pytest.mark.parametrize("spec", ["nonsense", "", "hf-hub:MahmoodLab/UNI", "no/such/folder"])
