@@ -76,6 +76,10 @@ def conformal_report(
         InputError: a file, column, cell, label or alpha cannot be used; the sentence says which and what to do.
     """
     known, unseen = read_csv(calibration), read_csv(test)
+    for table in (known, unseen):
+        for column in scores:
+            # A misspelt column is named as such, before its name is taken for a class.
+            table.position(column)
     values = (*known.column(label), *unseen.column(label))
     meanings = match_labels(values, label=label, scores=scores, classes=classes)
     fitted = read_labelled_scores(known, label=label, scores=scores, meanings=meanings)
