@@ -83,15 +83,18 @@ def give(settings: Settings, asked: ConsultationRecord, answer: Answer = MALIGNA
     return opinion.submit_opinion(settings, asked.consultation_id, answer, actor=actor)
 
 
-def settled(settings: Settings, case_id: str = "C1") -> None:
-    """Take a flagged case all the way to a signature, with a third reader."""
+def settled(settings: Settings, case_id: str = "C1", *, key: str | None = None) -> None:
+    """Take a case that ann has read all the way to a signature, with a third reader."""
+    department(settings)
     given = give(settings, ask(settings, case_id=case_id), actor="cleo")
     resolution.compare(settings, given.opinion_id, MAJOR, actor="ann")
     resolution.adjudicate(settings, case_id, actor="ann")
     third = ask(settings, "dan", case_id=case_id, role=ConsultationRole.ADJUDICATOR)
     decided = give(settings, third, actor="dan")
     resolution.resolve(settings, case_id, third_reader(decided.read.diagnosis_id), actor="ann")
-    signing.sign_resolution(settings, case_id, meaning=SignatureMeaning.RESPONSIBILITY, printed_name="ann", actor="ann")
+    signing.sign_resolution(
+        settings, case_id, meaning=SignatureMeaning.RESPONSIBILITY, printed_name="ann", key=key, actor="ann"
+    )
 
 
 def third_reader(diagnosis_id: int) -> NewResolution:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from consult_kit import settled
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -49,6 +50,7 @@ def fill(settings: Settings) -> str:
         note="",
         actor="ann",
     )
+    settled(settings, key="form")
     foreign = NewPrediction(
         case_id="C1", system="other", system_version="1", probabilities={"idc": 0.4}, source="a.csv", import_key="k1"
     )
