@@ -333,20 +333,21 @@ def test_influence_of_the_model_by_hand():
         *[(3, 1, 1, 1, 1)] * 4,  # right with the model
         *[(4, 1, 0, 1, 1)] * 1,  # away from the model, and wrong
         *[(5, 0, 0, 1, 1)] * 1,  # not helped
+        *[(6, 2, 1, 1, 0)] * 1,  # wrong before, then wrong with the model: neither helped nor misled
     ]
     case, before, after, model, reference = (np.array(column, np.intp) for column in zip(*rows, strict=True))
     found = model_influence(PairedReads(case, before, after, model, reference), bootstrap=QUICK)
     assert {name: found[name].value for name in INFLUENCE_STATISTICS} == pytest.approx(
         {
-            "changed": 4 / 12,
-            "towards_model": 3 / 7,
+            "changed": 5 / 13,
+            "towards_model": 4 / 8,
             "away_from_model": 1 / 5,
-            "agreed_before": 5 / 12,
-            "agreed_after": 7 / 12,
+            "agreed_before": 5 / 13,
+            "agreed_after": 8 / 13,
             "automation_bias": 1 / 4,
             "helped": 2 / 3,
-            "right_before": 9 / 12,
-            "right_after": 9 / 12,
+            "right_before": 9 / 13,
+            "right_after": 9 / 13,
         }
     )
     without = model_influence(PairedReads(case, before, after, model), bootstrap=QUICK)

@@ -204,6 +204,12 @@ def test_usual_cases_are_seldom_called_unlike_and_others_are(kind):
     assert p_values_of_distance(reference, (rng.normal(size=(50, 6)) + 8) @ mix).max() < 0.005
 
 
+def test_a_case_as_far_as_a_calibration_case_counts_it():
+    features = np.random.default_rng(2).normal(size=(40, 3))
+    p = p_values_of_distance(fit_reference(features, seed=5), features[np.random.default_rng(5).permutation(40)[:20]])
+    assert sorted(p) == pytest.approx((np.arange(20) + 2) / 21)
+
+
 def test_the_covariance_is_shrunk_as_ledoit_and_wolf_do():
     features = np.random.default_rng(1).normal(size=(40, 12)) * np.arange(1, 13)
     reference = fit_reference(features, seed=3)
