@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +18,8 @@ from core.services.encoders import open_encoder
 from core.settings import Settings
 from core.tile_loop import HalvingRunner, TileWork
 from models.data.patches import Patches, read_patches
-from models.encoders.head_evaluation import Fit, HeadEvaluation, cross_validate_head
-from models.encoders.head_files import LINEAR_PROBE, PROTOTYPES, HeadCard, pack_head, write_head
+from models.encoders.head_evaluation import Fit, HeadEvaluation, check_folds, cross_validate_head
+from models.encoders.head_files import HEAD_NAME, LINEAR_PROBE, PROTOTYPES, HeadCard, pack_head, write_head
 from models.encoders.heads import LinearProbe, fit_linear_probe
 from models.encoders.protocol import Encoder
 from models.encoders.prototypes import Prototypes, fit_prototypes
@@ -54,6 +55,8 @@ class HeadPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not HEAD_NAME.fullmatch(self.name):
+            raise InputError(f"A head's name is made of lower-case letters, digits, - and _; got {self.name!r}.")
         if self.kind not in (LINEAR_PROBE, PROTOTYPES):
             raise InputError(f"There is no head {self.kind!r}; known are {LINEAR_PROBE} and {PROTOTYPES}.")
         if self.kind == LINEAR_PROBE and self.shots is not None:
@@ -90,8 +93,9 @@ def train_head(
     patches = read_patches(
         plan.data, layout=plan.layout, classes=plan.classes, tile_px=plan.tile_px, groups=plan.groups
     )
-    vectors = embed_images(encoder, patches.images, batch_size=settings.batch_size, progress=progress)
     groups = np.array(patches.groups)
+    check_folds(patches.labels, groups, classes=plan.classes, folds=plan.folds)  # before the work, not after it
+    vectors = embed_images(encoder, patches.images, batch_size=settings.batch_size, progress=progress)
     fit: Fit = partial(_fit, plan)
     evaluation = cross_validate_head(
         fit, vectors, patches.labels, groups, classes=plan.classes, folds=plan.folds, seed=plan.seed
@@ -123,11 +127,16 @@ def embed_images(
     )
     runner = HalvingRunner(work, batch_size)
     vectors = np.empty((len(images), encoder.embedding_size), np.float32)
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, min(start + batch_size, len(images)))
-        vectors[rows] = runner.run(images[rows])
-        if progress is not None:
-            progress(rows.stop, len(images))
+    batches = [slice(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
+
+    def embed(rows: slice) -> NDArray[np.float32]:
+        return runner.run(images[rows])
+
+    with ThreadPoolExecutor(work.parallel_calls, thread_name_prefix="image-encoder") as pool:
+        for rows, found in zip(batches, pool.map(embed, batches), strict=True):
+            vectors[rows] = found
+            if progress is not None:
+                progress(rows.stop, len(images))
     return vectors
 
 

@@ -59,12 +59,7 @@ def cross_validate_head(
         InputError: as the head's fit, or a class has fewer patients than there are folds.
     """
     check_training_set(embeddings, labels, groups, classes=classes)
-    for index, name in enumerate(classes):
-        patients = len(np.unique(groups[labels == index]))
-        if patients < folds:
-            raise InputError(
-                f"{name} has {patients} patients; {folds} folds need at least as many. Give more or --folds."
-            )
+    check_folds(labels, groups, classes=classes, folds=folds)
     scores = np.full((len(labels), len(classes)), np.nan)
     fold = np.full(len(labels), -1)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -76,3 +71,17 @@ def cross_validate_head(
     # A metric over classes reads the label from its table and needs no truth of a single target.
     estimates = with_intervals(np.zeros(len(labels), bool), table, groups, metrics=metrics, draws=draws)
     return HeadEvaluation(scores, fold, estimates)
+
+
+def check_folds(labels: NDArray[np.integer], groups: NDArray[np.str_], *, classes: Sequence[str], folds: int) -> None:
+    """Refuse an evaluation in which a fold would have to do without a class.
+
+    Raises:
+        InputError: a class has fewer patients than there are folds.
+    """
+    for index, name in enumerate(classes):
+        patients = len(np.unique(groups[labels == index]))
+        if patients < folds:
+            raise InputError(
+                f"{name} has {patients} patients; {folds} folds need at least as many. Ask for fewer folds."
+            )

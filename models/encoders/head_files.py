@@ -29,7 +29,7 @@ KINDS: Mapping[str, str] = {
     PROTOTYPES: "Nearest class mean of frozen embeddings; its scores are differences of cosine distances",
 }
 """Kinds of heads and what their scores are."""
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+HEAD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class HeadCard:
         problems = [
             text
             for wrong, text in (
-                (not _NAME.fullmatch(self.name), "name must be lower-case letters, digits, - and _"),
+                (not HEAD_NAME.fullmatch(self.name), "name must be lower-case letters, digits, - and _"),
                 (self.kind not in KINDS, f"kind must be one of {', '.join(KINDS)}"),
                 (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes), "classes must be distinct"),
                 (self.embedding_size < 1, "embedding_size must be positive"),

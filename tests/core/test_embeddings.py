@@ -23,6 +23,7 @@ from safetensors.numpy import load_file, save_file
 from core.errors import (
     CancelledError,
     DeviceMemoryError,
+    InputError,
     MissingMppError,
     ModelError,
     NotAllowedError,
@@ -437,6 +438,12 @@ def test_train_head_command_says_what_it_measured(settings: Settings, tmp_path: 
         settings.home,
     )
     assert "belongs to the linear probe" in refused.refusal()
+    many = second_read("encoder", "train-head", "model:idc", data, *options, "--folds", "7", "--home", settings.home)
+    assert many.code == 2
+    assert "light has 6 patients; 7 folds" in many.err
+    assert "embedded" not in many.err  # it is refused before the work
+    with pytest.raises(InputError, match="lower-case"):
+        HeadPlan("../tone", "model:idc", data, "class_group", ("light", "dark"), 16)
 
 
 def test_images_are_embedded_in_order_with_progress_and_in_halves() -> None:
