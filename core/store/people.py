@@ -56,7 +56,7 @@ def insert_person(
         Action.PERSON_ADDED,
         entity=person_entity(person.person_id),
         actor=actor,
-        payload={"log_name": log_name, **_told(person)},
+        payload={"log_name": log_name, **facts_of(person)},
     )
     return person
 
@@ -95,7 +95,7 @@ def change_person(
             Action.PERSON_CHANGED,
             entity=person_entity(person_id),
             actor=actor,
-            payload={"log_name": new.log_name, "old": _told(old), "new": _told(new), "because": because},
+            payload={"log_name": new.log_name, "old": facts_of(old), "new": facts_of(new), "because": because},
         )
     return new
 
@@ -138,6 +138,18 @@ def all_people(database: Database) -> tuple[PersonRecord, ...]:
     return _people(database, "ORDER BY name_key", ())
 
 
+def facts_of(person: PersonRecord) -> dict[str, object]:
+    """Return what an event says of a person besides the name."""
+    return {
+        "issuer": person.issuer,
+        "subject": person.subject,
+        "email": person.email,
+        "roles": sorted(person.roles),
+        "roles_from": person.roles_from.value,
+        "active": person.active,
+    }
+
+
 def _people(database: Database, condition: str, parameters: tuple[object, ...]) -> tuple[PersonRecord, ...]:
     rows = rows_of(database, f"SELECT {_COLUMNS} FROM people {condition}", parameters)  # noqa: S608 - constants
     return tuple(_person(row) for row in rows)
@@ -159,15 +171,3 @@ def _person(row: dict[str, Any]) -> PersonRecord:
 
 def _roles_text(roles: Iterable[Role]) -> str:
     return json.dumps(sorted({role.value for role in roles}))
-
-
-def _told(person: PersonRecord) -> dict[str, object]:
-    """What an event says of a person."""
-    return {
-        "issuer": person.issuer,
-        "subject": person.subject,
-        "email": person.email,
-        "roles": sorted(person.roles),
-        "roles_from": person.roles_from.value,
-        "active": person.active,
-    }

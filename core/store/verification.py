@@ -12,6 +12,7 @@ from sqlite_utils import Database
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.events import GENESIS
+from core.store.people_check import altered_people
 from core.store.records import VerifyResult
 from core.store.seals import Sealed, count_of, digest_of
 from core.store.values import canonical_json, json_object
@@ -67,6 +68,7 @@ def verify(settings: Settings) -> VerifyResult:
                     seals[_check_seal(database, row)] += 1
             _check_end(database, rows)
             _check_counts(database, seals)
+            _check_people(database)
         except _BrokenError as err:
             return VerifyResult(ok=False, rows=rows, first_broken_seq=err.seq, message=str(err))
     return VerifyResult(
@@ -105,6 +107,12 @@ def _check_seal(database: Database, row: _Row) -> Sealed:
         what = "are missing" if found is None else "were altered"
         raise _BrokenError(row[0], f"The rows of event {row[0]} ({kind.value} {key}, {row[4]}) {what}.")
     return kind
+
+
+def _check_people(database: Database) -> None:
+    altered = altered_people(database)
+    if altered is not None:
+        raise _BrokenError(None, altered)
 
 
 def _check_end(database: Database, rows: int) -> None:

@@ -131,6 +131,38 @@ def test_an_unknown_number_is_a_sentence(settings: Settings):
             call()
 
 
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE people SET roles = '[\"lead\"]'", "What is kept of Ben"),
+        ("UPDATE people SET active = 0", "What is kept of Ben"),
+        ("UPDATE people SET email = 'eve@x.org'", "What is kept of Ben"),
+        (
+            "INSERT INTO people (issuer, subject, log_name, name_key, roles, roles_from, active, added_at) "
+            "VALUES ('i', 's', 'Eve', 'eve', '[\"lead\"]', 'hand', 1, '2030-01-01T00:00:00.000000Z')",
+            "What is kept of Eve",
+        ),
+        ("UPDATE sessions SET revoked_at = '2030-01-01T00:00:00.000000Z'", "ended or revived"),
+        (
+            "INSERT INTO sessions SELECT 'forged', person_id, started_at, seen_at, expires_at, NULL, NULL, '' "
+            "FROM sessions",
+            "sessions are not those",
+        ),
+    ],
+)
+def test_who_makes_himself_lead_past_the_log_is_found(settings: Settings, statement: str, words: str):
+    add(settings, "Ben", Role.QC, subject="s1")
+    visit(settings, identity(), hours=12)
+    with open_log(settings) as database:
+        database.conn.execute("UPDATE sessions SET seen_at = '2030-01-01T00:00:00.000000Z'")
+    assert verify_log(settings).ok
+    with open_log(settings) as database:
+        database.conn.execute(statement)
+    result = verify_log(settings)
+    assert not result.ok
+    assert words in result.message
+
+
 # -- the last lead, and two at once ----------------------------------------------------------------------------------
 
 
