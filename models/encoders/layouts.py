@@ -23,6 +23,8 @@ from core.errors import ModelError
 from models.encoders.shapes import Layout
 
 Shape = tuple[int, ...]
+ANY = -1
+"""In an expected shape: whatever length."""
 _NAMED = 6
 """Tensors of one kind of mistake that a sentence names before it counts the rest."""
 
@@ -84,7 +86,7 @@ _DINOV2_REGISTERS = (
         r"cls_token",
         ("embeddings.cls_token", "embeddings.position_embeddings"),
         lambda parts: parts[0] + parts[1][:, :1],
-        lambda shape: (shape, ()),
+        lambda shape: (shape, (1, ANY, shape[-1])),  # how many positions there are, the next rule checks
     ),
     _Rule(
         r"pos_embed",
@@ -178,12 +180,16 @@ def _sources(name: str, rules: Sequence[_Rule]) -> tuple[_Rule, tuple[str, ...]]
 
 
 def _wrong_shapes(sources: Sequence[str], tensors: Mapping[str, Tensor], expected: Sequence[Shape]) -> list[str]:
-    """Name tensors of another shape than expected; () expects nothing, where another rule checks the same tensor."""
+    """Name tensors of another shape than expected."""
     return [
-        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
+        f"{name} {tuple(tensors[name].shape)} instead of {shape}".replace(str(ANY), "any")
         for name, shape in zip(sources, expected, strict=True)
-        if shape and tuple(tensors[name].shape) != shape
+        if not _fits(tuple(tensors[name].shape), shape)
     ]
+
+
+def _fits(found: Shape, expected: Shape) -> bool:
+    return len(found) == len(expected) and all(want in (ANY, have) for have, want in zip(found, expected, strict=True))
 
 
 def _refuse(

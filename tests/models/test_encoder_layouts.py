@@ -7,6 +7,9 @@ product at a time; for timm and torchvision by those libraries' own networks, bu
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +346,26 @@ def test_wrong_tensors_are_refused_by_the_name_the_file_gives_them(
     folder = write_folder(tmp_path / "phikon-v2", tensors, config=dinov2_config(registers=registers), toml=toml)
     with pytest.raises(ModelError, match=sentence):
         local_encoder(read_folder(folder), device=CPU)
+
+
+@pytest.mark.parametrize(("registers", "swiglu"), [(0, False), (3, True)])
+def test_any_tensor_of_any_other_shape_is_named_and_nothing_else_happens(*, registers: int, swiglu: bool) -> None:
+    tensors = dinov2_tensors(registers=registers, swiglu=swiglu, depth=1)
+    plain = VitShape(img_size=16, patch_size=8, embed_dim=24, depth=1, num_heads=4, init_values=1.0, swiglu=swiglu)
+    shape = replace(plain, mlp_ratio=128 / 24) if swiglu else plain
+    wanted = build_vit(replace(shape, reg_tokens=registers, no_embed_class=registers > 0)).state_dict()
+    ask = partial(
+        translate, layout=Layout.DINOV2, wanted=wanted, swiglu=swiglu, registers=registers > 0, source="a.safetensors"
+    )
+    assert len(ask(tensors)) == len(wanted)
+    for name, tensor in tensors.items():
+        if name == "embeddings.mask_token":
+            continue
+        for wrong in (tensor[..., :-1], tensor[None], tensor.sum(), tensor.repeat(2, *[1] * (tensor.ndim - 1))):
+            with pytest.raises(ModelError, match=re.escape(f"wrong shape {name} {tuple(wrong.shape)} instead of")):
+                ask(tensors | {name: wrong})
+        with pytest.raises(ModelError, match=f"missing {re.escape(name)}"):
+            ask({key: value for key, value in tensors.items() if key != name})
 
 
 def test_a_checkpoint_of_another_layout_is_refused_by_name(tmp_path: Path) -> None:
