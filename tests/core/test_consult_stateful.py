@@ -107,16 +107,20 @@ class Department(RuleBasedStateMachine):
         self.attempt(lambda: opinion.acknowledge(self.settings, number, actor=actor))
         self.attempt(lambda: opinion.submit_opinion(self.settings, number, answer, key=key, actor=actor))
 
-    @rule(actor=PEOPLE, answer=ANSWERS)
+    @rule(actor=st.sampled_from(["bob", "cleo", "dan", "Eve"]), answer=ANSWERS)
     def answer_what_is_asked(self, actor: str, answer: object) -> None:
         """As people do: from the inbox."""
         asked = consult_lists.inbox(self.settings, actor=actor)
         if asked:
             self.take_on_and_answer(asked[0].consultation_id, actor, answer, None)
 
-    @rule(answer=ANSWERS, agree=st.booleans())
-    def go_on(self, answer: object, agree: bool) -> None:
+    @rule(answer=ANSWERS, agree=st.booleans(), times=st.integers(1, 4))
+    def go_on(self, answer: object, agree: bool, times: int) -> None:
         """Do what the case waits for, as a department would, so that the later states are reached as well."""
+        for _ in range(times):
+            self.go_on_once(answer, agree=agree)
+
+    def go_on_once(self, answer: object, *, agree: bool) -> None:
         status = consult_lists.case_consult(self.settings, "C1", actor=None).status
         given = consult_lists.case_consult(self.settings, "C1", actor=None).opinions
         if status in BASE:
@@ -258,8 +262,8 @@ class Department(RuleBasedStateMachine):
 
 
 Department.TestCase.settings = hypothesis_settings(
-    max_examples=12,
-    stateful_step_count=25,
+    max_examples=10,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
