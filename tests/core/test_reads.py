@@ -1,4 +1,4 @@
-"""Reads: any number, by any scheme, with how they were made; superseded, never overwritten; old ones keep their seal."""
+"""Reads: any number, by any scheme, with how they were made; superseded, never overwritten; old seals hold."""
 
 from __future__ import annotations
 
