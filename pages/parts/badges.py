@@ -59,7 +59,10 @@ CASES: Mapping[CaseStatus, Look] = {
         "Opinion requested", "orange", ":material/forward_to_inbox:", "Somebody was asked for a second opinion."
     ),
     CaseStatus.OPINION_RECEIVED: Look(
-        "Opinion received", "blue", ":material/mark_email_read:", "The opinion waits to be compared with the first read."
+        "Opinion received",
+        "blue",
+        ":material/mark_email_read:",
+        "The opinion waits to be compared with the first read.",
     ),
     CaseStatus.AGREED: Look("Agreed", "green", ":material/handshake:", "The readers agree; the resolution is missing."),
     CaseStatus.ADJUDICATION: Look("Adjudication", "red", ":material/balance:", "The readers differ; a third decides."),

@@ -146,9 +146,7 @@ def _controls(slide: SlideRecord, run: RunRecord, *, classes: Sequence[str], att
     return name, threshold, opacity if visible else 0.0
 
 
-def _picture(
-    settings: Settings, slide: SlideRecord, run: RunRecord | None, *, with_model: bool
-) -> SlidePicture | None:
+def _picture(settings: Settings, slide: SlideRecord, run: RunRecord | None, *, with_model: bool) -> SlidePicture | None:
     if run is None or slide.width is None or slide.height is None:
         return None
     try:
