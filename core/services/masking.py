@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from core.domain import FlagKind
 from core.roles import SYSTEM
+from core.services.aggregation_facts import AGGREGATORS, DECISION_CHOSEN, REFUSED
 from core.services.visibility import HIDDEN, Visibility
 from core.store.events import Action
 from core.store.people import name_key
@@ -27,6 +28,7 @@ _OF_THE_CATALOGUE = frozenset(
     }
 )
 _OF_OTHERS = frozenset({Action.ANNOTATION_RECORDED, Action.ANNOTATION_REMOVED, Action.CASE_ASSIGNED})
+_SETTINGS_OF_THE_RESULT = frozenset({CLASSES_PRESENT, AGGREGATORS, REFUSED, DECISION_CHOSEN})
 _OPEN_OF_A_RUN = ("run_id", "job_id", "model", "weights_sha256", "status")
 """What an event may tell of a run whose result is hidden."""
 
@@ -52,7 +54,7 @@ def shown_run(run: RunRecord, seen: Visibility) -> RunRecord:
         decision_score=None,
         peak=None,
         qc=qc,
-        settings={name: value for name, value in run.settings.items() if name != CLASSES_PRESENT},
+        settings={name: value for name, value in run.settings.items() if name not in _SETTINGS_OF_THE_RESULT},
     )
 
 
