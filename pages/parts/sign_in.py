@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.auth_settings import AuthSettings, read_auth_settings
-from core.server.identity import NAME_LIMIT, ROLE_MEANINGS, ROLE_NAMES, Role, short_name
+from core.server.identity import DEMONSTRATION_ISSUER, NAME_LIMIT, ROLE_MEANINGS, ROLE_NAMES, Role, short_name
 from core.server.sign_in import login_url
 from core.services.people import people_who_may, person_name
 from core.services.sessions import Standing, Visit
@@ -88,7 +88,11 @@ def _show_no_access(visit: Visit, auth: AuthSettings) -> None:
         st.info(
             f"No access yet{name}. You are signed in, but nobody has given you a role here.", icon=":material/lock:"
         )
-    leads = [plain(person.log_name) for person in people_who_may(settings, Permission.MANAGE_PEOPLE)]
+    leads = [
+        plain(short_name(person.log_name))
+        for person in people_who_may(settings, Permission.MANAGE_PEOPLE)
+        if (person.issuer == DEMONSTRATION_ISSUER) == auth.is_demonstration
+    ]
     st.markdown(f"Ask {plain(auth.ask)}." + (f" Leads here: {', '.join(leads)}." if leads else ""))
     if st.button("Look again", key="look_again", icon=":material/refresh:"):
         st.rerun()
