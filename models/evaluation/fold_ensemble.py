@@ -2,10 +2,10 @@
 
     python -m models.evaluation.fold_ensemble CONFIG.toml [--only K]
 
-The training and validation patients of the split are divided into as many folds as the ensemble has members; each
-member learns from all folds but its own. So every one of these patients is seen by most members, and there is still
-one network for each patient that has never seen it: its predictions choose temperature and thresholds. The test
-patients are left out of all of it and measured once, at the end.
+The training and validation patients of the split are divided into four folds, and each of at most four members learns
+from all folds but its own. So every one of these patients teaches some member, and there are still patients that a
+member has never seen: what it says about those chooses its temperature and the thresholds. The test patients are left
+out of all of it and measured once, at the end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import InputError
 from models.cards import Metrics, ModelCard, write_card
 from models.data.patches import Patches, read_patches
 from models.data.splits import Split, check_covers, deal, read_split
@@ -36,6 +37,9 @@ from models.training.fitting import fit
 from models.training.inputs import predict_views
 from models.training.progress import Moment
 from models.training.slide_threshold import choose_slide_threshold
+
+FOLDS = 4
+"""Each member learns from three quarters of the patients, as many as the training part of a plain split holds."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,12 +65,18 @@ class OutOfFold:
 
 
 def folds_of(config: TrainingConfig, patches: Patches, split: Split) -> tuple[Fold, ...]:
-    """Divide the training and validation patients into one fold a member, alike in how much target they hold."""
+    """Divide the training and validation patients into folds alike in how much target they hold; one a member.
+
+    Raises:
+        InputError: more members than folds.
+    """
+    if config.members > FOLDS:
+        raise InputError(f"members is {config.members}; there are {FOLDS} folds, and one member for each at most.")
     pool = patches.select(patches.of_groups((*split.train, *split.validation)))
     shares = share_of_target(pool, positive=config.positive_indices)
     return tuple(
         Fold(pool.select(~pool.of_groups(own)), pool.select(pool.of_groups(own)))
-        for own in deal(shares, folds=config.members, seed=config.seed)
+        for own in deal(shares, folds=FOLDS, seed=config.seed)[: config.members]
     )
 
 
@@ -74,7 +84,7 @@ def fit_member(config: TrainingConfig, fold: Fold, *, index: int) -> FitState:
     """Train one member, go on with it after a kill, or read it if it is finished."""
     config.output.mkdir(parents=True, exist_ok=True)
     return fit(
-        replace(config, seed=config.member_seeds[index], members=1),
+        replace(config, seed=config.member_seeds[index], members=1, isometries=1),  # views come after training
         fold.train,
         fold.own,
         checkpoint=config.output / f"fold-{index}.pt",
@@ -168,10 +178,10 @@ def _of_test(config: TrainingConfig, patches: Patches, split: Split, thresholds:
 def _split_words(config: TrainingConfig, split: Split) -> str:
     pool = len(split.train) + len(split.validation)
     return (
-        f"By patient, in {config.split.name}: {pool} to train and select, divided into {config.members} folds; each "
-        f"network learnt from all folds but its own, on which it was selected and calibrated, and the figures called "
-        f"validation are those of single networks on patients they never saw. {len(split.test)} more to measure the "
-        "ensemble."
+        f"By patient, in {config.split.name}: {pool} to train and select, divided into {FOLDS} folds; each of the "
+        f"{config.members} networks learnt from all folds but its own, on which it was selected and calibrated, and "
+        f"the figures called validation are those of single networks on patients they never saw. {len(split.test)} "
+        "more to measure the ensemble."
     )
 
 

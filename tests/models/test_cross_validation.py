@@ -143,27 +143,34 @@ def test_members_know_all_patients_but_their_own_fold_and_none_of_the_test_part(
     toy: Patches, config: TrainingConfig
 ) -> None:
     names = sorted(set(toy.groups))
-    split = Split(tuple(names[:10]), tuple(names[10:14]), tuple(names[14:]))
-    folds = folds_of(replace(config, members=3), toy, split)
-    pool = set(names[:14])
+    split = Split(tuple(names[:11]), tuple(names[11:15]), tuple(names[15:]))
+    folds = folds_of(replace(config, members=4), toy, split)
+    pool = set(names[:15])
     owned = [set(fold.own.groups) for fold in folds]
     assert sorted(group for own in owned for group in own) == sorted(pool)
     for fold, own in zip(folds, owned, strict=True):
         assert set(fold.train.groups) == pool - own
 
 
+def test_there_are_not_more_members_than_folds(toy: Patches, config: TrainingConfig) -> None:
+    names = sorted(set(toy.groups))
+    split = Split(tuple(names[:11]), tuple(names[11:15]), tuple(names[15:]))
+    with pytest.raises(InputError, match="one member for each"):
+        folds_of(replace(config, members=5), toy, split)
+
+
 def test_an_ensemble_is_exported_with_what_each_member_says_about_patients_it_never_saw(
     toy: Patches, config: TrainingConfig
 ) -> None:
     names = sorted(set(toy.groups))
-    split = Split(tuple(names[:10]), tuple(names[10:14]), tuple(names[14:]))
+    split = Split(tuple(names[:11]), tuple(names[11:15]), tuple(names[15:]))
     plan = replace(config, members=2)
     card = export_ensemble(plan, toy, split)
     model = load_model("toy", device="cpu", root=plan.output)
     assert len(card.members) == 2
     assert model.predict(toy.images[:3]).shape == (3, 2)
     assert set(card.metrics) >= {"validation", "test", "test_darkness", "test_gain_over_darkness"}
-    assert "2 folds" in card.split
+    assert "4 folds; each of the 2 networks" in card.split
     folds = folds_of(plan, toy, split)
     states = [fit_member(plan, fold, index=index) for index, fold in enumerate(folds)]
     unseen = out_of_fold(plan, states, folds)
