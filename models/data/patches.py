@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -95,15 +96,18 @@ def read_class_groups(
 ) -> Patches:
     """Read `<class>/<group>/<file>`, where a group is one original image with its copies, or one patient.
 
-    A group name that stands under several classes is taken as one group only if `classes` share patients by that name;
-    since that cannot be known, groups of different classes are kept apart by the class in their name.
+    Groups are named `<class>/<group>`, so those of different classes are never one; where classes share names of
+    groups, the patches carry a warning: these may be patients, whose patches would then lie on both sides of a split.
 
     Raises:
         InputError: no patches, a class without its folder, or a file that is no image of at most `tile_px`.
     """
     files, labels = _files_by_class(root, classes=classes, pattern="*/*")
     groups = [f"{classes[label]}/{file.parent.name}" for file, label in zip(files, labels, strict=True)]
-    return _read(root, files, labels, groups, classes=classes, tile_px=tile_px, unreadable=unreadable)
+    found = _read(root, files, labels, groups, classes=classes, tile_px=tile_px, unreadable=unreadable)
+    times = Counter(group.partition("/")[2] for group in set(groups))
+    shared = sorted(name for name, number in times.items() if number > 1)
+    return replace(found, warnings=(_SHARED.format(", ".join(shared[:5])),)) if shared else found
 
 
 def read_class_folders(
@@ -166,6 +170,12 @@ LAYOUTS = ("idc", "class_folders", "class_group")
 _UNGROUPED = (
     "No groups were given, so every file counts as a patient of its own: where several patches come from one patient, "
     "figures look better than they are."
+)
+
+
+_SHARED = (
+    "Several classes have groups of the same name ({}, ...); they count as different ones. If they are patients, split "
+    'them as such with the layout "class_folders" and a table of groups.'
 )
 
 

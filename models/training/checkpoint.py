@@ -9,6 +9,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -98,9 +99,12 @@ def load_checkpoint(state: FitState, path: Path, *, fingerprint: str, device: De
     """Restore a state; nothing in the file is executed (`weights_only`).
 
     Raises:
-        ConflictError: the checkpoint belongs to another configuration or other data.
+        ConflictError: the checkpoint belongs to another configuration or other data, or is damaged.
     """
-    content = torch.load(path, map_location=device.target, weights_only=True)
+    try:
+        content = torch.load(path, map_location=device.target, weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, ValueError, LookupError) as err:
+        raise ConflictError(f"{path} is no checkpoint that can be read; remove it and train afresh.") from err
     if content["fingerprint"] != fingerprint:
         raise ConflictError(
             f"{path} was written by another configuration or with other data; choose another output folder."

@@ -73,6 +73,8 @@ def fit(
     fingerprint = _fingerprint(config, train, validation)
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(state, checkpoint, fingerprint=fingerprint, device=device)
+        if log is not None:  # a kill may have come between the checkpoint and its line in the log
+            log(state.history)
     small, settings = at_input_size(train, config)
     tell = Teller(config, train, progress)
     tell.epoch(state, f"{len(train)} patches to train on, {device.words}")

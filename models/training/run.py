@@ -140,8 +140,9 @@ def obtain_split(config: TrainingConfig, patches: Patches) -> Split:
     """
     if not config.split.exists():
         positive = np.isin(patches.labels, config.positive_indices)
-        shares = {group: float(positive[patches.of_groups((group,))].mean()) for group in set(patches.groups)}
-        write_split(make_split(shares, seed=config.seed), config.split)
+        names, group = np.unique(patches.groups, return_inverse=True)
+        shares = np.bincount(group, weights=positive) / np.bincount(group)
+        write_split(make_split(dict(zip(names.tolist(), shares.tolist(), strict=True)), seed=config.seed), config.split)
     split = read_split(config.split)
     check_covers(split, set(patches.groups))
     for part in PARTS:

@@ -111,6 +111,12 @@ def test_class_folders_keep_groups_of_different_classes_apart(tmp_path: Path) ->
         Image.new("RGB", (8, 8)).save(tmp_path / name / "1" / "a.jpg")
     found = read_class_groups(tmp_path, classes=("benign", "tumour"), tile_px=8)
     assert found.groups == ("benign/1", "tumour/1")
+    assert "groups of the same name (1, ...)" in found.warnings[0]
     assert found.labels.tolist() == [0, 1]
     with pytest.raises(InputError, match="stroma"):
         read_class_groups(tmp_path, classes=("stroma",), tile_px=8)
+
+
+def test_groups_of_different_names_are_not_warned_about(tmp_path: Path) -> None:
+    write_classes(tmp_path, "benign/g1/a.png", "tumour/g2/a.png")
+    assert read_patches(tmp_path, layout="class_group", classes=("benign", "tumour"), tile_px=8).warnings == ()

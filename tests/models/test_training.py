@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,26 @@ def test_a_checkpoint_of_another_run_is_not_continued(config_path: Path) -> None
     assert set(result.card.metrics) == {"validation", "validation_darkness", "validation_gain_over_darkness"}
     with pytest.raises(ConflictError, match="another configuration"):
         train(dataclasses.replace(config, learning_rate=0.5), resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused_with_a_sentence(config_path: Path) -> None:
+    output = config_path.parent / "run"
+    output.mkdir()
+    for content in (b"", b"torn", pickle.dumps({"fingerprint": 1})):
+        (output / "checkpoint.pt").write_bytes(content)
+        with pytest.raises(ConflictError, match="no checkpoint that can be read"):
+            train_from_config(config_path, resume=True)
+
+
+def test_the_log_is_made_good_if_a_kill_came_between_checkpoint_and_log(config_path: Path) -> None:
+    config = dataclasses.replace(read_config(config_path), epochs=1, evaluate_test=False)
+    train(config)
+    before = log_of(config.output)
+    (config.output / "log.csv").unlink()
+    (config.output / "log.json").write_text("[")
+    train(config, resume=True)
+    assert log_of(config.output) == before
+    assert json.loads((config.output / "log.json").read_text())[0]["epoch"] == 1
 
 
 def test_training_stops_when_nothing_gets_better(config_path: Path) -> None:
