@@ -67,6 +67,7 @@ class VitShape:
 
     def __post_init__(self) -> None:
         sizes = (self.img_size, self.patch_size, self.embed_dim, self.depth, self.num_heads)
+        _check_whole(*sizes, self.reg_tokens)
         if min(sizes) < 1 or self.reg_tokens < 0 or self.norm_eps <= 0:
             raise ModelError("A vision transformer needs positive sizes.")
         if self.img_size % self.patch_size or self.embed_dim % self.num_heads:
@@ -100,8 +101,16 @@ class InputFacts:
     std_255: Channels = IMAGENET_STD_255
 
     def __post_init__(self) -> None:
+        _check_whole(self.input_px, self.tile_px)
         if min(self.input_px, self.tile_px) < 1 or min(self.std_255) <= 0 or (self.mpp is not None and self.mpp <= 0):
             raise ModelError("An encoder's input needs positive sizes, a positive scale and positive deviations.")
+
+
+def _check_whole(*sizes: object) -> None:
+    """Refuse sizes that a file gives as anything but whole numbers."""
+    wrong = [size for size in sizes if type(size) is not int]
+    if wrong:
+        raise ModelError(f"Sizes must be whole numbers, got {wrong[0]!r}.")
 
 
 _B16 = VitShape()

@@ -183,6 +183,8 @@ TIMM: dict[str, Any] = {"architecture": "vit_base_patch16_224", "model_args": {}
         ('layout = "timm"\npooling = "attention"', None, "has no pooling 'attention'"),
         ('layout = "timm"\n[shape]\nwidth = 3', None, "holds a wrong value"),
         ('layout = "timm"\n[shape]\nembed_dim = 770', None, "does not come out even"),
+        ('layout = "timm"\n[input]\ninput_px = 224.5', None, "whole numbers, got 224.5"),
+        ("", {**TIMM, "model_args": {"img_size": [224, 224]}}, r"whole numbers, got \[224, 224\]"),
         ('layout = "timm"\n[input]\ninput_px = 225', None, "225 px do not divide into patches of 16 px"),
         ('layout = "timm"\n[input]\nmean = [0.5, 0.5]', None, "holds a wrong value"),
         ('layout = "timm"\n[input]\nstd = [0.0, 0.5, 0.5]', None, "positive deviations"),
