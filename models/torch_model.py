@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -15,62 +14,13 @@ from torch.nn import functional
 from core.errors import InputError
 from models.cards import Channels, Member
 from models.device import Device, choose_device, memory_as_device_error
-from models.networks import fold_input_scale, fuse_batch_norms, split_head
+from models.ready_network import ReadyNetwork, prepare_network
 
 IDC_MEAN_255 = (207.0, 162.0, 187.0)
 """Mean R, G, B of the IDC patches, 0-255, rounded to whole numbers: bf16 then subtracts them without rounding."""
 
 IDC_STD_255 = (37.0, 55.0, 40.0)
 """Standard deviation of R, G, B over the pixels of the IDC patches, 0-255."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadyNetwork:
-    """One network, fused, scaled and on the device."""
-
-    body: nn.Module
-    """Centred (N, 3, input_px, input_px) -> embeddings (N, D)."""
-    head: nn.Module
-    """Embeddings -> logits (N, C)."""
-    input_px: int
-    temperature: float
-    mean: Tensor
-    """(1, 3, 1, 1), 0-255, in the device's number format."""
-
-
-def prepare_network(
-    network: nn.Module,
-    *,
-    architecture: str | None,
-    input_px: int,
-    device: Device,
-    temperature: float,
-    mean_255: Channels,
-    std_255: Channels,
-) -> ReadyNetwork:
-    """Make a network ready for inference; the one given stays as it is.
-
-    Args:
-        network: Normalised (N, 3, H, W) -> logits (N, C).
-        architecture: Name in `networks.ARCHITECTURES`. A network of no registered architecture (None) runs as it is:
-            its batch norms are not fused, and its logits stand in for embeddings.
-        input_px: Side to which tiles are resized.
-        device: Where it shall run.
-        temperature: Logits are divided by it before the softmax (Guo et al. 2017, arXiv:1706.04599).
-        mean_255: Mean R, G, B that the network was trained with, 0-255.
-        std_255: Standard deviation of R, G, B that the network was trained with, 0-255.
-
-    Raises:
-        ModelError: the network does not start with a convolution over RGB.
-    """
-    ready = copy.deepcopy(network).float().eval().requires_grad_(requires_grad=False)
-    if architecture is not None:
-        fuse_batch_norms(ready)
-    fold_input_scale(ready, std_255)
-    ready = ready.to(device.target, device.dtype).to(memory_format=torch.channels_last)
-    body, head = (ready, nn.Identity()) if architecture is None else split_head(ready, architecture=architecture)
-    mean = torch.tensor(mean_255, device=device.target, dtype=device.dtype).view(1, 3, 1, 1)
-    return ReadyNetwork(body, head, input_px, temperature, mean)
 
 
 class TorchTileModel:
@@ -187,7 +137,9 @@ class TorchTileModel:
             InputError: the array is not uint8 (N, H, W, 3).
             DeviceMemoryError: the batch does not fit into the device's memory.
         """
-        return self.predict_and_embed(tiles)[0]
+        with self._computing(tiles) as asked:
+            found = [_probabilities(network, self._embeddings(network, asked)) for network in self._networks]
+            return _mean(found).cpu().numpy()[: len(tiles)]
 
     def predict_and_embed(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return probabilities as `predict` does, and what the last layers saw, in one pass.
@@ -200,27 +152,27 @@ class TorchTileModel:
             InputError: the array is not uint8 (N, H, W, 3).
             DeviceMemoryError: the batch does not fit into the device's memory.
         """
+        with self._computing(tiles) as asked:
+            views = [self._embeddings(network, asked) for network in self._networks]
+            found = [_probabilities(network, of_one) for network, of_one in zip(self._networks, views, strict=True)]
+            embeddings = torch.cat([_mean([view.float() for view in of_one]) for of_one in views], dim=1)
+            return _mean(found).cpu().numpy()[: len(tiles)], embeddings.cpu().numpy()[: len(tiles)]
+
+    @contextmanager
+    def _computing(self, tiles: NDArray[np.uint8]) -> Generator[NDArray[np.uint8]]:
+        """Check the tiles and yield what to show the networks.
+
+        No network is asked about no tiles: one black tile then tells the widths of the empty arrays.
+        """
         if tiles.dtype != np.uint8 or tiles.ndim != 4 or tiles.shape[3] != 3:
             raise InputError(f"Tiles must be uint8 (N, H, W, 3), got {tiles.dtype} {tiles.shape}.")
         with torch.inference_mode(), memory_as_device_error(f"a batch of {len(tiles)} tiles"):
-            # No network is asked about no tiles; one black tile tells the widths of the two empty arrays.
-            asked = tiles if len(tiles) else np.zeros((1, self.tile_px, self.tile_px, 3), np.uint8)
-            found = [self._run(network, asked) for network in self._networks]
-            probabilities = torch.stack([of_one for of_one, _ in found]).mean(dim=0)
-            embeddings = torch.cat([of_one for _, of_one in found], dim=1)
-            return probabilities.cpu().numpy()[: len(tiles)], embeddings.cpu().numpy()[: len(tiles)]
+            yield tiles if len(tiles) else np.zeros((1, self.tile_px, self.tile_px, 3), np.uint8)
 
-    def _run(self, network: ReadyNetwork, tiles: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Return one network's (N, C) probabilities and (N, D) embeddings, float32, averaged over the isometries."""
+    def _embeddings(self, network: ReadyNetwork, tiles: NDArray[np.uint8]) -> list[Tensor]:
+        """Return one network's (N, D) embeddings of every isometric view, in the device's number format."""
         batch = self._prepare(network, tiles)
-        probabilities: list[Tensor] = []
-        embeddings: list[Tensor] = []
-        for view in isometric_views(batch, number=self._isometries):
-            embedding: Tensor = network.body(view)
-            logits: Tensor = network.head(embedding)
-            probabilities.append(torch.softmax(logits.float() / network.temperature, dim=1))
-            embeddings.append(embedding.float())
-        return torch.stack(probabilities).mean(dim=0), torch.stack(embeddings).mean(dim=0)
+        return [network.body(view) for view in isometric_views(batch, number=self._isometries)]
 
     def _prepare(self, network: ReadyNetwork, tiles: NDArray[np.uint8]) -> Tensor:
         """(N, H, W, 3) uint8 -> centred (N, 3, input_px, input_px) on the device, channels last without a copy.
@@ -237,6 +189,15 @@ class TorchTileModel:
         if batch.shape[2:] == (network.input_px, network.input_px):
             return batch
         return functional.interpolate(batch, size=size, mode="bilinear")
+
+
+def _probabilities(network: ReadyNetwork, embeddings: Sequence[Tensor]) -> Tensor:
+    """(N, D) embeddings of every view -> (N, C) float32: the mean of the views' calibrated probabilities."""
+    return _mean([torch.softmax(network.head(of_one).float() / network.temperature, dim=1) for of_one in embeddings])
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.stack(list(tensors)).mean(dim=0)
 
 
 def isometric_views(batch: Tensor, *, number: int) -> Iterator[Tensor]:
