@@ -12,13 +12,14 @@ import tifffile
 from numpy.typing import NDArray
 from people_kit import CLERK
 
-from core.domain import FlagDirection, FlagKind, MppSource, SlideStatus, Stain
+from core.domain import FlagDirection, FlagKind, MppSource, ReadCategory, SlideStatus, Stain
 from core.services.catalogue import SlideRequest, add_slides
 from core.services.run_files import RunFolder
 from core.settings import Settings
 from core.store.connection import open_log, writing
-from core.store.records import FlagRecord, RunResult, SlideFacts
+from core.store.records import FlagRecord, NewRead, ReadStage, RunResult, SlideFacts
 from core.store.results import save_run
+from core.store.reviews import insert_read
 
 CASE = "CASE-7"
 FIRST, SECOND, UNSCALED = "first-he", "second-ihc", "third-unscaled"
@@ -71,6 +72,9 @@ def make_home(settings: Settings, folder: Path) -> dict[str, Path]:
     add_slides(settings, requests, actor=CLERK)
     _finish(settings, FIRST, WIDTH, HEIGHT, mpp=MPP)
     _finish(settings, SECOND, WIDTH // 2, HEIGHT // 2, mpp=2 * MPP)
+    read = NewRead(category=ReadCategory.MALIGNANT, stage=ReadStage.BEFORE_MODEL)
+    with open_log(settings) as database, writing(database):
+        insert_read(database, CASE, read, actor="first reader")  # from then on everybody may see the result
     return paths
 
 
