@@ -116,7 +116,8 @@ def revoke_command(name: str, *, sessions_only: bool, restore: bool, because: st
 
 
 def _find(settings: Settings, name: str) -> PersonRecord:
-    from core.services.people import DEMONSTRATION_MARK, list_people
+    from core.services.people import list_people
+    from core.services.person_names import DEMONSTRATION_MARK
     from core.store.people import name_key
 
     wanted = name_key(name)

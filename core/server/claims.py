@@ -10,7 +10,7 @@ from typing import cast
 
 from core.roles import Role
 from core.server.auth_settings import AuthSettings
-from core.services.people import DEMONSTRATION_ISSUER, person_name
+from core.services.person_names import DEMONSTRATION_ISSUER, person_name
 from core.services.sessions import Identity
 
 _SIGN_IN_CLAIMS = ("iss", "sub", "iat", "nonce", "jti", "sid", "auth_time")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.roles import ROLE_MEANINGS, ROLE_NAMES, Permission, Role, in_words, roles_with
-from core.services.people import DEMONSTRATION_ISSUER, DEMONSTRATION_MARK, NAME_LIMIT, clean_name
+from core.services.person_names import DEMONSTRATION_ISSUER, DEMONSTRATION_MARK, NAME_LIMIT, clean_name
 from core.services.sessions import Standing, Visit
 from core.store.records import PersonRecord
 

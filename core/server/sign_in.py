@@ -24,7 +24,7 @@ from core.roles import Role
 from core.server.auth_settings import SESSION_HOURS
 from core.server.claims import session_id_of
 from core.server.tile_tokens import COOKIE_NAME
-from core.services.people import DEMONSTRATION_ISSUER, clean_name
+from core.services.person_names import DEMONSTRATION_ISSUER, clean_name
 from core.services.sessions import open_demonstration
 from core.settings import Settings
 from core.store.people import name_key

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.errors import ConflictError, InputError
-from core.roles import COMMAND_LINE_MARK, SYSTEM, Permission, Role, in_words
+from core.roles import Permission, Role, in_words
 from core.services.authority import require
+from core.services.person_names import DEMONSTRATION_ISSUER, DEMONSTRATION_MARK, log_name_of
 from core.settings import Settings
 from core.store import people as store
 from core.store import sessions
@@ -16,29 +17,6 @@ from core.store.connection import Log, open_log, reading, writing
 from core.store.events import events_of, events_of_kind, person_entity
 from core.store.records import EventRecord, PersonRecord, RolesFrom
 from core.store.values import utc_now
-
-DEMONSTRATION_ISSUER = "second-read-demonstration"
-"""Issuer of names that nobody checked."""
-DEMONSTRATION_MARK = " (demonstration)"
-"""Ends a name in the log that nobody checked."""
-NAME_LIMIT = 60
-"""Longest name, in characters, so that the cookie and every table stay readable."""
-
-
-def clean_name(text: str) -> str | None:
-    """Return a printable name with single spaces, or None if nothing usable was typed."""
-    name = " ".join(text.split())
-    return name if name and len(name) <= NAME_LIMIT and name.isprintable() else None
-
-
-def person_name(text: str) -> str | None:
-    """Return a cleaned name that the log may give to a person, or None if it reads as another kind of actor."""
-    name = clean_name(text)
-    if name is None:
-        return None
-    key = store.name_key(name)
-    reserved = key == SYSTEM or key.endswith((COMMAND_LINE_MARK.strip(), DEMONSTRATION_MARK.strip()))
-    return None if reserved else name
 
 
 def list_people(settings: Settings, *, actor: str) -> tuple[PersonRecord, ...]:
@@ -112,7 +90,7 @@ def add_person(
     """
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.MANAGE_PEOPLE)
-        log_name = _log_name(name)
+        log_name = log_name_of(name)
         address = _email(email)
         if issuer == DEMONSTRATION_ISSUER:
             subject, log_name = store.name_key(log_name), f"{log_name}{DEMONSTRATION_MARK}"
@@ -215,7 +193,7 @@ def ensure_demonstration(settings: Settings, name: str, *, roles: Iterable[Role]
 
 def ensure_demonstration_person(database: Log, name: str, *, roles: Iterable[Role], actor: str) -> PersonRecord:
     """Return somebody of the demonstration inside a transaction; see `ensure_demonstration`."""
-    plain = _log_name(name.removesuffix(DEMONSTRATION_MARK))
+    plain = log_name_of(name.removesuffix(DEMONSTRATION_MARK))
     subject = store.name_key(plain)
     known = store.find_by_subject(database, DEMONSTRATION_ISSUER, subject)
     return known or store.insert_person(
@@ -227,32 +205,6 @@ def ensure_demonstration_person(database: Log, name: str, *, roles: Iterable[Rol
         roles_from=RolesFrom.SIGN_IN,
         actor=actor,
     )
-
-
-def free_log_name(database: Log, name: str) -> str:
-    """Return a name for the log that nobody bears: the given one, or one with the next free number."""
-    plain = _log_name(name)
-    number = 1
-    found = plain
-    while store.find_by_name(database, found) is not None:
-        number += 1
-        found = f"{plain} {number}"
-    return found
-
-
-def _log_name(name: str) -> str:
-    """Return a name that may stand in the log as a person's.
-
-    Raises:
-        InputError: it is empty, too long or not printable, or it reads as another kind of actor.
-    """
-    found = person_name(name)
-    if found is None:
-        raise InputError(
-            f"{name!r} cannot be a person's name in the log: it needs 1 to {NAME_LIMIT} printable characters, "
-            "and must not read as the system, the command line or the demonstration."
-        )
-    return found
 
 
 def _email(text: str | None) -> str | None:

@@ -13,7 +13,8 @@ from enum import StrEnum
 from core.errors import NotAllowedError, NotFoundError
 from core.roles import SYSTEM, Permission, Role
 from core.services.authority import require
-from core.services.people import DEMONSTRATION_ISSUER, ensure_demonstration_person, free_log_name
+from core.services.people import ensure_demonstration_person
+from core.services.person_names import DEMONSTRATION_ISSUER, free_log_name
 from core.settings import Settings
 from core.store import people as store
 from core.store import sessions

@@ -8,7 +8,7 @@ from core.domain import CaseStatus
 from core.errors import ConflictError, InputError, NotAllowedError
 from core.roles import Permission
 from core.services.authority import require
-from core.services.people import DEMONSTRATION_MARK
+from core.services.person_names import DEMONSTRATION_MARK
 from core.services.progress import take
 from core.services.visibility import require_unblinded, visibility_in
 from core.settings import Settings

@@ -11,7 +11,8 @@ from core.roles import Permission
 from core.server.auth_settings import AuthSettings, read_auth_settings
 from core.server.identity import DEMONSTRATION_ISSUER, NAME_LIMIT, ROLE_MEANINGS, ROLE_NAMES, Role, short_name
 from core.server.sign_in import login_url
-from core.services.people import people_who_may, person_name
+from core.services.people import people_who_may
+from core.services.person_names import person_name
 from core.services.sessions import Standing, Visit
 from pages.parts.badges import plain
 from pages.parts.session import current_settings

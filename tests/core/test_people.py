@@ -15,6 +15,7 @@ from core.errors import ConflictError, InputError, NotAllowedError, NotFoundErro
 from core.roles import Permission, Role
 from core.services import people, sessions
 from core.services.catalogue import verify_log
+from core.services.person_names import person_name
 from core.services.sessions import Identity, Standing, visit
 from core.settings import Settings
 from core.store.connection import open_log
@@ -105,7 +106,7 @@ def test_names_that_would_read_as_another_kind_of_actor_are_refused(settings: Se
 def test_no_name_makes_a_person_into_another_kind_of_actor(name: str):
     from core.services.authority import ActorKind, kind_of
 
-    found = people.person_name(name)
+    found = person_name(name)
     assert found is None or (kind_of(found) is ActorKind.PERSON and name_key(found) != "system")
 
 

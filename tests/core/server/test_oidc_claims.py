@@ -19,6 +19,7 @@ from core.server.claims import identity_of, mapped_roles, session_id_of
 from core.server.session_gate import SessionGate
 from core.server.tile_tokens import COOKIE_NAME, cookie_claims
 from core.services import people, sessions
+from core.services.person_names import DEMONSTRATION_ISSUER
 from core.services.sessions import visit
 from core.settings import Settings
 
@@ -134,7 +135,7 @@ def test_the_name_for_the_log_is_the_first_that_can_stand_there(changes, expecte
 
 
 def test_demonstration_names_end_where_a_provider_begins():
-    demonstration = {**CLAIMS, "iss": people.DEMONSTRATION_ISSUER}
+    demonstration = {**CLAIMS, "iss": DEMONSTRATION_ISSUER}
     assert identity_of(demonstration, AuthSettings()) is not None
     assert identity_of(demonstration, AUTH) is None
     assert identity_of(CLAIMS, AuthSettings()) is None
@@ -167,7 +168,7 @@ def test_the_file_is_read_and_variables_come_first(configured: Settings):
 def test_without_any_settings_it_is_a_demonstration(settings: Settings):
     found = read_auth_settings(settings, {})
     assert (found.is_demonstration, found.secrets, found.providers) == (True, {}, ())
-    assert issuer_of(settings) == people.DEMONSTRATION_ISSUER
+    assert issuer_of(settings) == DEMONSTRATION_ISSUER
 
 
 def test_variables_alone_are_enough(settings: Settings):
