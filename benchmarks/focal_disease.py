@@ -3,8 +3,9 @@
 Run from the project's root: `python benchmarks/focal_disease.py`. Renders slides without lesion and with one lesion of
 1, 5 and 20 % of the tissue, analyses them as the product does, trains the four aggregators on one part and measures all
 rules on slides of the other. Lesions are of one kind that the tile model recognises where it fills a tile, and benign
-tissue varies: what is tested is the aggregation, not the tile model. `--folder` keeps slides and results between runs.
-Phantoms say nothing about clinical accuracy.
+tissue varies, without glands: the tile model takes some phantom glands for tumour, and what is tested is the
+aggregation (`--glands 0.5` adds them). `--folder` keeps slides and results between runs. Phantoms say nothing about
+clinical accuracy.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Phantom:
     """train | test"""
     fraction: float
     seed: int
+    glands: float
+    """Ducts and lobules per mm2."""
 
     @property
     def spec(self) -> PhantomSpec:
@@ -66,8 +69,8 @@ class Phantom:
         rng = np.random.default_rng([self.seed, 77])
         mix = TissueMix(
             fat=float(rng.uniform(0.1, 0.5)),
-            ducts_per_mm2=float(rng.uniform(0.2, 1.2)),
-            lobules_per_mm2=float(rng.uniform(0.1, 1.0)),
+            ducts_per_mm2=self.glands,
+            lobules_per_mm2=self.glands,
             aggregates_per_mm2=float(rng.uniform(0.1, 0.5)),
             cellularity=float(rng.uniform(0.7, 1.4)),
         )
@@ -86,11 +89,12 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=24, help="Training slides without lesion, and as many with one.")
     parser.add_argument("--test", type=int, default=16, help="Test slides without lesion, and of every fraction.")
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--glands", type=float, default=0.0, help="Ducts and lobules per mm2 of benign tissue.")
     parser.add_argument("--processes", type=int, default=1, help="That render.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        cohort = plan_cohort(options.train, options.test, seed=options.seed)
+        cohort = plan_cohort(options.train, options.test, seed=options.seed, glands=options.glands)
         render(cohort, folder / "slides", processes=options.processes)
         settings = Settings(home=(folder / "home").absolute(), device="cpu")
         runs = analyse_all(settings, cohort, folder / "slides")
@@ -98,13 +102,13 @@ def main() -> None:
         report(cohort, scores, settings)
 
 
-def plan_cohort(train: int, test: int, *, seed: int) -> list[Phantom]:
+def plan_cohort(train: int, test: int, *, seed: int, glands: float) -> list[Phantom]:
     """Training slides with a lesion take the fractions in turn; no seed is used twice."""
     fractions = [0.0] * train + [FRACTIONS[number % len(FRACTIONS)] for number in range(train)]
     planned = [("train", fraction) for fraction in fractions]
     planned += [("test", fraction) for fraction in (0.0, *FRACTIONS) for _ in range(test)]
     return [
-        Phantom(f"{part}-{number:03d}", part, fraction, seed + number)
+        Phantom(f"{part}-{number:03d}", part, fraction, seed + number, glands)
         for number, (part, fraction) in enumerate(planned)
     ]
 
