@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_run_is_not_continued(config_path: Path) -> None
 def test_a_damaged_checkpoint_is_refused_with_a_sentence(config_path: Path) -> None:
     output = config_path.parent / "run"
     output.mkdir()
-    for content in (b"", b"torn", pickle.dumps({"fingerprint": 1})):
+    for content in (b"", b"torn", pickle.dumps({"fingerprint": 1}, protocol=2)):
         (output / "checkpoint.pt").write_bytes(content)
         with pytest.raises(ConflictError, match="no checkpoint that can be read"):
             train_from_config(config_path, resume=True)
