@@ -7,6 +7,7 @@ origin at the top left corner, x to the right, y down.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -153,6 +154,40 @@ class FlagKind(StrEnum):
     QC_LIMITED = "qc_limited"
     AUDIT_SAMPLE = "audit_sample"
     NO_RESULT = "no_result"
+    # Beyond the vocabulary of the field: disagreement that needs no model, or needs no reader.
+    READER_DISAGREEMENT = "reader_disagreement"
+    """Two readers of the case differ."""
+    MODEL_DISAGREEMENT = "model_disagreement"
+    """Two models, or a model and another system, call the same case differently."""
+    AGGREGATION_DISAGREEMENT = "aggregation_disagreement"
+    """Two ways of rolling up the same tiles, each with a threshold of its own, call a slide differently."""
+
+
+BANDS: Mapping[FlagKind, int] = {
+    FlagKind.MODEL_HIGHER: 13,
+    FlagKind.MODEL_LOWER: 12,
+    FlagKind.READER_DISAGREEMENT: 11,
+    FlagKind.OTHER_CATEGORY: 10,
+    FlagKind.MODEL_DISAGREEMENT: 9,
+    FlagKind.ABSTAINED: 8,
+    FlagKind.AGGREGATION_DISAGREEMENT: 7,
+    FlagKind.OUT_OF_DISTRIBUTION: 6,
+    FlagKind.QC_LIMITED: 5,
+    FlagKind.NO_RESULT: 4,
+    FlagKind.AUDIT_SAMPLE: 3,
+}
+"""Where a case stands by its most pressing flag; possible missed disease above everything else."""
+
+DIFFERENCE_WEIGHTS: Mapping[str, float] = {"none": 0.0, "minor": 1.0, "major": 2.0}
+"""Weight of a difference by what a scheme calls it."""
+
+KIND_WEIGHTS: Mapping[FlagKind, float] = {
+    FlagKind.MODEL_HIGHER: 2.0,
+    FlagKind.MODEL_LOWER: 2.0,
+    FlagKind.OTHER_CATEGORY: 1.0,
+    FlagKind.READER_DISAGREEMENT: 1.0,
+}
+"""Weight of a difference on which no scheme says anything: benign against malignant is major, anything else minor."""
 
 
 class FlagDirection(StrEnum):

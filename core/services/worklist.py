@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.aggregation import CaseScore, SlideScore, roll_up
-from core.domain import CaseStatus, FlagKind, ReadCategory, SlideStatus
+from core.domain import BANDS, CaseStatus, ReadCategory, SlideStatus
 from core.roles import Permission
 from core.services.authority import require
 from core.services.masking import shown_flags, shown_run
@@ -19,18 +19,6 @@ from core.store import cases, events, results, reviews
 from core.store.connection import open_log, reading
 from core.store.overview import CaseOverview, SlideOverview, overview
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, Json, ReviewRecord, RunRecord, SlideRecord
-
-BANDS: Mapping[FlagKind, int] = {
-    FlagKind.MODEL_HIGHER: 10,
-    FlagKind.MODEL_LOWER: 9,
-    FlagKind.OTHER_CATEGORY: 8,
-    FlagKind.ABSTAINED: 7,
-    FlagKind.OUT_OF_DISTRIBUTION: 6,
-    FlagKind.QC_LIMITED: 5,
-    FlagKind.NO_RESULT: 4,
-    FlagKind.AUDIT_SAMPLE: 3,
-}
-"""Where a case stands by its most pressing flag; possible missed disease above everything else."""
 
 UNREAD_AND_CALLED = 2
 """Band of cases nobody has read whose score reaches the model's threshold."""

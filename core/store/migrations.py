@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
+from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, summary_query
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
@@ -66,6 +67,19 @@ def sixth(database: Database) -> None:
     for statement in _IMPORTED_PREDICTIONS:
         database.conn.execute(statement)
     _keep_append_only(database, ("imported_predictions",))
+
+
+@migrations(name="0007_rules")
+def seventh(database: Database) -> None:
+    """Let an evaluation name its rule set and a flag its severity, and create the derived summary of each case."""
+    database.conn.execute("ALTER TABLE evaluations ADD COLUMN rule_version TEXT")
+    database.conn.execute("ALTER TABLE flags ADD COLUMN severity TEXT CHECK (severity IN ('none', 'minor', 'major'))")
+    for statement in SUMMARY_TABLE:
+        database.conn.execute(statement)
+    names = ", ".join(COLUMNS)
+    database.conn.execute(f"INSERT INTO case_summary ({names}) {summary_query('true')}")
+    for statement in SUMMARY_TRIGGERS:
+        database.conn.execute(statement)
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:

@@ -166,6 +166,8 @@ class FlagRecord:
     height: int | None = None
     model: str | None = None
     weights_sha256: str | None = None
+    severity: str | None = None
+    """What the difference means by the scheme of the read: none, minor or major; None where no scheme says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from core.store.seals import Sealed, seal
 from core.store.values import canonical_json, json_object, time_of, time_text, utc_now
 
 _FLAG_COLUMNS = (
-    "kind, direction, reason, rule_version, created_at, score, slide_id, x, y, width, height, model, weights_sha256"
+    "kind, direction, reason, rule_version, created_at, score, slide_id, x, y, width, height, model, weights_sha256, "
+    "severity"
 )
 _FLAG_NAMES = tuple(_FLAG_COLUMNS.split(", "))
 
@@ -90,23 +91,41 @@ def runs_of_slide(database: Database, slide_id: str) -> tuple[RunResult, ...]:
     return tuple(_run(database, row) for row in rows)
 
 
-def save_flags(database: Database, case_id: str, flags: Sequence[FlagRecord], *, actor: str = "system") -> int:
+def save_flags(
+    database: Database,
+    case_id: str,
+    flags: Sequence[FlagRecord],
+    *,
+    rule_version: str | None = None,
+    actor: str = "system",
+) -> int:
     """Write the flags of a new evaluation of a case, possibly none; they supersede those of the evaluation before.
+
+    Args:
+        database: The log.
+        case_id: The case, which exists.
+        flags: What the rules raised.
+        rule_version: The rule set that was applied.
+        actor: Who or what had it applied.
 
     Returns:
         The evaluation's id.
     """
     with writing(database):
         cursor = database.conn.execute(
-            f"INSERT INTO evaluations (case_id, run_seq, diagnosis_id, created_at) VALUES (?, {_NEWEST}, ?)",  # noqa: S608
-            (case_id, case_id, case_id, time_text(utc_now())),
+            f"INSERT INTO evaluations (case_id, run_seq, diagnosis_id, created_at, rule_version) "  # noqa: S608
+            f"VALUES (?, {_NEWEST}, ?, ?)",
+            (case_id, case_id, case_id, time_text(utc_now()), rule_version),
         )
         evaluation_id = cast("int", cursor.lastrowid)
         insert_rows(database, "flags", [{"evaluation_id": evaluation_id, **_flag_row(flag)} for flag in flags])
         payload = {
             "evaluation_id": evaluation_id,
             "flags": [flag.kind.value for flag in flags],
-            "sealed": seal(database, Sealed.EVALUATION, evaluation_id),
+            "rule_version": rule_version,
+            "sealed": seal(
+                database, Sealed.EVALUATION if rule_version is None else Sealed.RATED_EVALUATION, evaluation_id
+            ),
         }
         append_event(database, Action.FLAGS_EVALUATED, entity=case_entity(case_id), actor=actor, payload=payload)
     return evaluation_id

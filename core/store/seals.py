@@ -33,6 +33,8 @@ class Sealed(StrEnum):
     SIGNATURE = "signature"
     CASE_STATE = "case_state"
     IMPORTED_PREDICTION = "imported_prediction"
+    RATED_EVALUATION = "rated_evaluation"
+    """An evaluation with its rule set and severities; one without a rule set stays sealed as `EVALUATION`."""
 
 
 # Columns are named: one that a later migration adds must not change the digest of rows sealed before it.
@@ -61,6 +63,12 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "SELECT evaluation_id, case_id, run_seq, diagnosis_id, created_at FROM evaluations WHERE evaluation_id = ?",
         "SELECT flag_id, evaluation_id, kind, direction, reason, score, slide_id, x, y, width, height, rule_version, "
         "model, weights_sha256, created_at FROM flags WHERE evaluation_id = ? ORDER BY flag_id",
+    ),
+    Sealed.RATED_EVALUATION: (
+        "SELECT evaluation_id, case_id, run_seq, diagnosis_id, created_at, rule_version FROM evaluations "
+        "WHERE evaluation_id = ?",
+        "SELECT flag_id, evaluation_id, kind, direction, reason, score, slide_id, x, y, width, height, rule_version, "
+        "model, weights_sha256, created_at, severity FROM flags WHERE evaluation_id = ? ORDER BY flag_id",
     ),
     Sealed.ANNOTATION: (
         "SELECT revision, annotation_id, slide_id, shape, geometry, label, note, removed, author, supersedes, "
@@ -109,7 +117,8 @@ _COUNTS: Mapping[Sealed, str] = {
     Sealed.DIAGNOSIS: "SELECT count(*) FROM diagnoses WHERE role IS NULL",
     Sealed.REVIEW: "SELECT count(*) FROM reviews",
     Sealed.RUN: "SELECT count(*) FROM runs",
-    Sealed.EVALUATION: "SELECT count(*) FROM evaluations",
+    Sealed.EVALUATION: "SELECT count(*) FROM evaluations WHERE rule_version IS NULL",
+    Sealed.RATED_EVALUATION: "SELECT count(*) FROM evaluations WHERE rule_version IS NOT NULL",
     Sealed.ANNOTATION: "SELECT count(*) FROM annotations",
     Sealed.READ: "SELECT count(*) FROM diagnoses WHERE role IS NOT NULL",
     Sealed.CONSULTATION: "SELECT count(*) FROM consultations",

@@ -24,6 +24,7 @@ _SEALED_TABLES = {
     Sealed.REVIEW: "reviews",
     Sealed.RUN: "runs",
     Sealed.EVALUATION: "evaluations",
+    Sealed.RATED_EVALUATION: "evaluations",
     Sealed.ANNOTATION: "annotations",
     Sealed.READ: "diagnoses",
     Sealed.CONSULTATION: "consultations",

@@ -46,6 +46,16 @@ FLAGS: Mapping[FlagKind, Look] = {
         "Audit sample", "green", ":material/casino:", "Drawn at random from the unflagged cases."
     ),
     FlagKind.NO_RESULT: Look("No result", "gray", ":material/block:", "A slide of the case has no model result."),
+    FlagKind.READER_DISAGREEMENT: Look("Readers differ", "red", ":material/group:", "Two readers of the case differ."),
+    FlagKind.MODEL_DISAGREEMENT: Look(
+        "Models differ", "orange", ":material/compare:", "Two models or systems call the case differently."
+    ),
+    FlagKind.AGGREGATION_DISAGREEMENT: Look(
+        "Aggregations differ",
+        "yellow",
+        ":material/call_split:",
+        "Two ways of rolling up tiles call it differently.",
+    ),
 }
 
 CASES: Mapping[CaseStatus, Look] = {

@@ -7,7 +7,7 @@ import random
 import pytest
 from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
-from core.domain import CaseStatus, FlagKind, ReadCategory, ReviewVerdict, SlideStatus
+from core.domain import BANDS, CaseStatus, FlagKind, ReadCategory, ReviewVerdict, SlideStatus
 from core.errors import NotFoundError
 from core.services import review
 from core.services.worklist import case_detail, worklist
@@ -101,7 +101,7 @@ def test_the_list_does_not_tell_what_the_case_page_hides(settings: Settings) -> 
     assert (hidden.revealed, hidden.model_label, hidden.model_score) == (False, None, None)
     assert hidden.carried_by == ""
     assert [flag.kind for flag in hidden.flags] == [FlagKind.QC_LIMITED]
-    assert hidden.priority == 7.0
+    assert hidden.priority == BANDS[FlagKind.ABSTAINED]
     review.reveal_model(settings, "C1", actor="ann")
     (shown,) = worklist(settings, actor="ann")
     assert (shown.revealed, shown.model_label, shown.model_score, len(shown.flags)) == (True, "idc", 0.9, 2)
