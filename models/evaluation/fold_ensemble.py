@@ -1,6 +1,6 @@
 """An ensemble whose members were trained on different folds of the patients, and how it is calibrated and measured.
 
-    python -m models.evaluation.fold_ensemble CONFIG.toml [--only K]
+    python -m models.evaluation.fold_ensemble CONFIG.toml [--only K] [--join FOLDER]
 
 The training and validation patients of the split are divided into four folds, and each of at most four members learns
 from all folds but its own. So every one of these patients teaches some member, and there are still patients that a
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from models.cards import Metrics, ModelCard, write_card
+from models.cards import Metrics, ModelCard, load_card, write_card
 from models.data.patches import Patches, read_patches
 from models.data.splits import Split, check_covers, deal, read_split
 from models.device import choose_device
@@ -114,11 +115,20 @@ def out_of_fold(config: TrainingConfig, states: Sequence[FitState], folds: Seque
     return OutOfFold(_joined([fold.own for fold in folds]), np.concatenate(probabilities), tuple(calibrations))
 
 
-def export_ensemble(config: TrainingConfig, patches: Patches, split: Split) -> ModelCard:
+def export_ensemble(config: TrainingConfig, patches: Patches, split: Split, *, join: Path | None = None) -> ModelCard:
     """Write weights and card of the finished members into the output folder, a registry root.
 
     The thresholds and the metrics called "validation" are those of the single members on patients they never saw; the
     metrics called "test" are those of the whole ensemble, as users will run it.
+
+    Args:
+        config: Of the members.
+        patches: The whole data set.
+        split: Its test part is measured once, at the end.
+        join: Output folder of another training on the same split, whose networks are added.
+
+    Raises:
+        InputError: the model to join is made for other classes or tiles.
     """
     folds = folds_of(config, patches, split)
     states = [fit_member(config, fold, index=index) for index, fold in enumerate(folds)]
@@ -144,12 +154,46 @@ def export_ensemble(config: TrainingConfig, patches: Patches, split: Split) -> M
             truth, positive, unseen.patches, name="validation", thresholds=thresholds, draws=config.bootstrap_draws
         ),
     )
+    if join is not None:
+        card = joined(card, load_card(config.name, root=join))
+        for member in card.members[len(members) :]:
+            shutil.copyfile(join / "weights" / member.weights, config.output / "weights" / member.weights)
+        thresholds = replace(thresholds, model=card.threshold)
     path = config.output / "cards" / f"{config.name}.toml"
     write_card(card, path)
     if config.evaluate_test:
         card = replace(card, metrics={**card.metrics, **_of_test(config, patches, split, thresholds)})
         write_card(card, path)
     return card
+
+
+def joined(card: ModelCard, other: ModelCard) -> ModelCard:
+    """Add the networks of another model.
+
+    No patients are left that none of the networks has seen, so the thresholds are the mean of those that each network
+    got on patients it had not seen: averaging probabilities averages the levels at which they are best parted.
+
+    Raises:
+        InputError: the two are made for other classes or tiles.
+    """
+    if (card.classes, card.mpp, card.tile_px) != (other.classes, other.mpp, other.tile_px):
+        raise InputError(f"The model {other.title!r} cannot be joined: its classes or tiles are others.")
+    counts = (len(card.members), len(other.members))
+
+    def mean(name: str) -> float:
+        values = (float(getattr(card, name)), float(getattr(other, name)))
+        return round(float(np.average(values, weights=counts)), 4)
+
+    architectures = ", ".join(member.architecture for member in other.members)
+    return replace(
+        card,
+        members=(*card.members, *other.members),
+        threshold=mean("threshold"),
+        slide_threshold=mean("slide_threshold"),
+        slide_threshold_note=f"Mean over the networks. {counts[0]} of {sum(counts)}: {card.slide_threshold_note} "
+        f"{counts[1]} of {sum(counts)}: {other.slide_threshold_note}",
+        training=f"{card.training} Joined by {architectures}: {other.training}",
+    )
 
 
 def robust_threshold(truth: BoolArray, score: FloatArray, groups: NDArray[np.str_], *, draws: int = 200) -> float:
@@ -204,6 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m models.evaluation.fold_ensemble")
     parser.add_argument("config", type=Path)
     parser.add_argument("--only", type=int, help="train this member only, counted from 0, and write no card")
+    parser.add_argument("--join", type=Path, help="output folder of another training, whose networks are added")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     config = read_config(options.config)
@@ -213,7 +258,7 @@ def main() -> None:
     if options.only is not None:
         fit_member(config, folds_of(config, patches, split)[options.only], index=options.only)
     else:
-        export_ensemble(config, patches, split)
+        export_ensemble(config, patches, split, join=options.join)
 
 
 if __name__ == "__main__":
