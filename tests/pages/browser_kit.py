@@ -57,7 +57,7 @@ def served(script: str, settings: Settings, slides: dict[str, Path], *, log: Pat
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    paths = os.pathsep.join(str(PROJECT / part) for part in (".", "tests/pages"))
+    paths = os.pathsep.join(str(PROJECT / part) for part in (".", "tests", "tests/pages"))
     names = {"SECOND_READ_HOME": str(settings.home), "SECOND_READ_WORKER": "none", "PYTHONPATH": paths}
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
     with log.open("wb") as file:

@@ -26,7 +26,7 @@ from browser_kit import (
     visits,
 )
 from playwright.sync_api import Browser, Page, expect
-from viewer_kit import FIRST, HEIGHT, HOT, RULER, SECOND, TILE, UNSCALED, WIDTH, make_home, slide_image
+from viewer_kit import ATTENDED, FIRST, HEIGHT, HOT, RULER, SECOND, TILE, UNSCALED, WIDTH, make_home, slide_image
 
 from core.services.annotations import list_annotations
 from core.settings import Settings
@@ -153,6 +153,31 @@ def test_threshold_class_and_value_under_the_pointer(open_viewer: OpenViewer) ->
     page.locator("[data-field='heat.class']").select_option("no_idc")
     page.mouse.move(*fitted(page, HOT[0] + 100, HOT[1] + 112))
     expect(page.locator("[data-part='value']")).to_have_text("no_idc 0.000")
+
+
+def test_attention_has_a_layer_and_a_legend_of_its_own(open_viewer: OpenViewer) -> None:
+    page = open_viewer()
+    layer, switch = page.locator(".layer-attention").first, page.get_by_label("Attention (relative)", exact=True)
+    expect(layer).to_be_hidden()
+    switch.check()
+    settle(page)
+    highest = fitted(page, ATTENDED[0] + 112, ATTENDED[1] + 112)
+    assert pixel(layer, highest) == [77, 0, 75, 255], "0 to the highest of this slide, however low that is"
+    assert pixel(layer, fitted(page, HOT[0] + 112, HOT[1] + 112)) == pytest.approx([140, 150, 198, 255], abs=2)
+    row = page.locator(".layer-row", has=switch)
+    expect(row).to_contain_text("highest here: 50 %")
+    expect(row).to_contain_text("It is no probability and no explanation.")
+    bars = [bar.evaluate("e => getComputedStyle(e).backgroundImage") for bar in page.locator(".colourbar > i").all()]
+    assert len(bars) == len(set(bars)) == 2, "probability and attention never share a legend"
+    page.mouse.move(*fitted(page, HOT[0] + 100, HOT[1] + 112))
+    expect(page.locator("[data-part='value']")).to_have_text("idc 1.000 · attention 50 % of the highest here")
+
+
+def test_without_attention_there_is_no_row_for_it_and_before_the_reveal_neither(open_viewer: OpenViewer) -> None:
+    for query in (f"slide={SECOND}", "hidden=1"):
+        page = open_viewer(query)
+        expect(page.get_by_label("Artefacts", exact=True)).to_be_visible()
+        expect(page.get_by_label("Attention (relative)", exact=True)).to_be_hidden()
 
 
 def test_artefacts_and_outline(open_viewer: OpenViewer) -> None:

@@ -27,6 +27,8 @@ WIDTH, HEIGHT, TILE, MPP = 4100, 3050, 224, 0.5
 """Level-0 px of the first slide: tiles do not divide it, so the last column and row reach beyond it."""
 HOT = (1792, 1344)
 """Top left corner, level-0 px, of the only tile with probability 1."""
+ATTENDED = (896, 672)
+"""Top left corner of the tile with the highest attention: 0.5. The tile at `HOT` has half of that, all others 0."""
 RULER = ((1000, 1500), (3000, 1500))
 """Ends of a black line on the slide: 2,000 px, which is 1 mm."""
 
@@ -99,7 +101,12 @@ def tile_table(width: int, height: int, *, tile: int = TILE) -> pd.DataFrame:
 
 def _finish(settings: Settings, slide_id: str, width: int, height: int, *, mpp: float) -> None:
     run = run_of(slide_id, width, height, mpp=mpp)
-    RunFolder.of(settings, slide_id, run.run_id).write_tiles(tile_table(width, height))
+    tiles = tile_table(width, height)
+    if slide_id == FIRST:
+        corners = tiles[["x", "y"]].to_numpy()
+        attended, hot = ((corners == place).all(axis=1) for place in (ATTENDED, HOT))
+        tiles["attention"] = (0.5 * attended + 0.25 * hot).astype(np.float32)
+    RunFolder.of(settings, slide_id, run.run_id).write_tiles(tiles)
     with open_log(settings) as database, writing(database):
         save_run(database, run)
 
