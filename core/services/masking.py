@@ -16,7 +16,7 @@ from core.vocabulary import COUNTING_ROLES, ReadRole
 
 SAYS_NOTHING_OF_THE_CALL = frozenset({FlagKind.QC_LIMITED, FlagKind.NO_RESULT, FlagKind.AUDIT_SAMPLE})
 """Flags that may stand in a list although the model's result is hidden."""
-_BLINDED_MAY_SEE = frozenset({FlagKind.NO_RESULT})
+BLINDED_MAY_SEE = frozenset({FlagKind.NO_RESULT})
 """A limit by quality names the tissue that carries the call, and an audit sample is drawn from unflagged cases."""
 
 _OF_THE_MODEL = frozenset({Action.FLAGS_EVALUATED, Action.REVIEW_RECORDED, Action.CASE_STATE_CHANGED})
@@ -37,7 +37,7 @@ def shown_flags(flags: Iterable[FlagRecord], seen: Visibility) -> tuple[FlagReco
     """Return the flags that may be shown; where the model is hidden, without a place: it is the model's."""
     if seen.flags:
         return tuple(flags)
-    allowed = _BLINDED_MAY_SEE if seen.is_blinded else SAYS_NOTHING_OF_THE_CALL
+    allowed = BLINDED_MAY_SEE if seen.is_blinded else SAYS_NOTHING_OF_THE_CALL
     return tuple(replace(flag, x=None, y=None, width=None, height=None) for flag in flags if flag.kind in allowed)
 
 

@@ -19,12 +19,13 @@ from core.store import cases, events, results, reviews
 from core.store.connection import open_log, reading
 from core.store.overview import CaseOverview, SlideOverview, overview
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, Json, ReviewRecord, RunRecord, SlideRecord
+from core.store.summary_pages import BLINDED_BAND
 
 UNREAD_AND_CALLED = 2
 """Band of cases nobody has read whose score reaches the model's threshold."""
 REST = 1
 REVIEWED = 0
-BLINDED = 20
+BLINDED = BLINDED_BAND
 """Of every case on which a blinded opinion is awaited from whoever looks, whatever the flags."""
 _SETTLED = (CaseStatus.REVIEWED, CaseStatus.RESOLVED, CaseStatus.SIGNED)
 
@@ -160,6 +161,11 @@ def case_detail(settings: Settings, case_id: str, *, actor: str | None = None) -
         has_result=any(run.scores for run in found.values()),
         visibility=seen,
     )
+
+
+def row_for(settings: Settings, case: CaseOverview, seen: Visibility, *, actor: str) -> CaseRow:
+    """Return the row of a case without what an actor may not see."""
+    return _masked(settings, _row(settings, case), case, seen, actor=actor)
 
 
 def priority_of(case: CaseOverview, status: CaseStatus) -> float:

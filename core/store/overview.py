@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -55,8 +56,11 @@ class CaseOverview:
     """Flags that stood when the last review was given."""
 
 
-def overview(database: Database, *, case_id: str | None = None) -> list[CaseOverview]:
-    """Return all cases, or the one named, in the order they were added. Call inside `reading`."""
+def overview(
+    database: Database, *, case_id: str | None = None, case_ids: Sequence[str] | None = None
+) -> list[CaseOverview]:
+    """Return all cases, or the one or those named, in the order they were added. Call inside `reading`."""
+    wanted = case_ids if case_id is None else (case_id,)
     cases = {
         row["case_id"]: CaseOverview(
             case_id=row["case_id"],
@@ -65,16 +69,16 @@ def overview(database: Database, *, case_id: str | None = None) -> list[CaseOver
             assigned_to=row["assigned_to"],
             recorded_state=CaseStatus(row["recorded_state"] or CaseStatus.UNREAD),
         )
-        for row in _rows(database, _CASES, "cases.case_id", case_id)
+        for row in _rows(database, _CASES, "cases.case_id", wanted)
     }
-    for row in _rows(database, _SLIDES, "slides.case_id", case_id):
+    for row in _rows(database, _SLIDES, "slides.case_id", wanted):
         cases[row["case_id"]].slides.append(_slide(row))
-    for row in _rows(database, _DIAGNOSES, "diagnoses.case_id", case_id):
+    for row in _rows(database, _DIAGNOSES, "diagnoses.case_id", wanted):
         case = cases[row["case_id"]]
         case.diagnosis, case.diagnosis_by = ReadCategory(row["category"]), row["reader"]
-    for row in _rows(database, _FLAGS, "evaluations.case_id", case_id):
+    for row in _rows(database, _FLAGS, "evaluations.case_id", wanted):
         cases[row["case_id"]].flags.append(flag_of(row))
-    for reviewed, keys in _reviewed(database, case_id).items():
+    for reviewed, keys in _reviewed(database, wanted).items():
         cases[reviewed].reviewed = True
         cases[reviewed].reviewed_flags |= keys
     return list(cases.values())
@@ -117,9 +121,9 @@ _REVIEWS = """
 """
 
 
-def _rows(database: Database, query: str, column: str, case_id: str | None) -> list[dict[str, Any]]:
-    where = "true" if case_id is None else f"{column} = ?"
-    return rows_of(database, query.replace("{where}", where), () if case_id is None else (case_id,))
+def _rows(database: Database, query: str, column: str, wanted: Sequence[str] | None) -> list[dict[str, Any]]:
+    where = "true" if wanted is None else f"{column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
+    return rows_of(database, query.replace("{where}", where), () if wanted is None else (json.dumps(list(wanted)),))
 
 
 def _slide(row: Mapping[str, Any]) -> SlideOverview:
@@ -135,9 +139,9 @@ def _slide(row: Mapping[str, Any]) -> SlideOverview:
     )
 
 
-def _reviewed(database: Database, case_id: str | None) -> Mapping[str, set[FlagKey]]:
+def _reviewed(database: Database, wanted: Sequence[str] | None) -> Mapping[str, set[FlagKey]]:
     found: defaultdict[str, set[FlagKey]] = defaultdict(set)
-    for row in _rows(database, _REVIEWS, "reviews.case_id", case_id):
+    for row in _rows(database, _REVIEWS, "reviews.case_id", wanted):
         keys = found[row["case_id"]]
         if row["kind"]:
             keys.add((FlagKind(row["kind"]), row["slide_id"]))
