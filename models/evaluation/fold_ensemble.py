@@ -199,10 +199,11 @@ def joined(card: ModelCard, other: ModelCard) -> ModelCard:
 def robust_threshold(truth: BoolArray, score: FloatArray, groups: NDArray[np.str_], *, draws: int = 200) -> float:
     """Return the median of the best thresholds over bootstrap samples of patients: one patient cannot move it far."""
     random = np.random.default_rng(0)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    members: list[NDArray[np.intp]] = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     found: list[float] = []
     while len(found) < draws:
-        rows = np.concatenate([members[index] for index in random.integers(len(members), size=len(members))])
+        drawn: list[int] = random.integers(len(members), size=len(members)).tolist()
+        rows = np.concatenate([members[index] for index in drawn])
         if 0 < truth[rows].sum() < len(rows):
             found.append(best_threshold(truth[rows], score[rows]))
     return float(np.median(found))
@@ -250,13 +251,14 @@ def main() -> None:
     parser.add_argument("--only", type=int, help="train this member only, counted from 0, and write no card")
     parser.add_argument("--join", type=Path, help="output folder of another training, whose networks are added")
     options = parser.parse_args()
+    only: int | None = options.only
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     config = read_config(options.config)
     patches = read_patches(config.data, layout=config.layout, classes=config.classes, tile_px=config.tile_px)
     split = read_split(config.split)
     check_covers(split, set(patches.groups))
-    if options.only is not None:
-        fit_member(config, folds_of(config, patches, split)[options.only], index=options.only)
+    if only is not None:
+        fit_member(config, folds_of(config, patches, split)[only], index=only)
     else:
         export_ensemble(config, patches, split, join=options.join)
 

@@ -225,6 +225,8 @@ def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
 def best_threshold(truth: BoolArray, probability: FloatArray, *, cost: float | None = None) -> float:
     """Return the score from which patches are best called positive, to be chosen on validation patients only.
 
+    It lies half-way to the next lower score: where classes are far apart it must not sit on the edge of one of them.
+
     Args:
         truth: (N,) True where the target class is present; both classes must occur.
         probability: (N,) score.
@@ -238,7 +240,8 @@ def best_threshold(truth: BoolArray, probability: FloatArray, *, cost: float | N
     if not 0 < hits[0] < len(truth):
         raise ValueError("A threshold needs patches of both classes.")
     gain = hits / hits[0] - alarms / alarms[0] if cost is None else cost * hits - alarms
-    return float(levels[len(gain) - 1 - int(gain[::-1].argmax())])  # of equals the highest, as a ROC curve is read
+    best = len(gain) - 1 - int(gain[::-1].argmax())  # of equals the highest, as a ROC curve is read
+    return float(levels[best] if best == 0 else (levels[best] + levels[best - 1]) / 2)
 
 
 def mean_red_darkness(images: NDArray[np.uint8]) -> FloatArray:
