@@ -7,12 +7,18 @@ from functools import partial
 import streamlit as st
 
 from core.errors import NotFoundError
+from core.services.consult_lists import case_consult
+from core.services.next_step import Turn, next_step
 from core.services.review import case_history, open_case
 from core.services.worklist import case_detail, worklist
 from pages.parts.actions import show_notice
+from pages.parts.answer_form import note_opening
 from pages.parts.case_parts import choose_case, show_header, show_reads, walking_order
-from pages.parts.case_slides import choose_slide, show_case_slide, show_flag_on_slide
+from pages.parts.case_slides import choose_slide, follow_address, show_case_slide, show_flag_on_slide
+from pages.parts.consult_details import show_consult
+from pages.parts.consult_turn import CaseScene, show_turn
 from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
+from pages.parts.opinion import show_not_taken, show_opinion_form
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
 
@@ -31,36 +37,52 @@ except NotFoundError as err:
     st.stop()
 
 revealed = open_case(settings, case_id, actor=user.actor)
-show_header(settings, detail, order=order, user=user, revealed=revealed)
+note_opening(case_id)
+consult = case_consult(settings, case_id, actor=user.actor)
+step = next_step(settings, case_id, consult, actor=user.actor)
+scene = CaseScene(settings, detail, consult, step, user)
+show_header(scene, order=order, revealed=revealed)
+show_turn(scene)
+follow_address(detail.slides)
 slide, look = choose_slide(detail.slides, flags=detail.flags if revealed else ())
 run = detail.runs.get(slide.slide_id)
 show_case_slide(settings, detail, slide, look, user=user, revealed=revealed)
 
 reading, details = st.columns([4, 5], gap="medium")
 with reading:
-    show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses)
+    if step.turn is Turn.GIVE and step.request is not None:
+        show_opinion_form(settings, step.request, user=user)
+    elif step.turn is Turn.TAKE_ON:
+        show_not_taken(consult.visibility)
+    else:
+        free = step.turn in (Turn.ASK, Turn.NOTHING)
+        show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses, primary=free)
     if not detail.has_result:
         show_no_result()
-    elif revealed:
+    elif revealed and step.turn not in (Turn.GIVE, Turn.TAKE_ON):
         show_review(settings, case_id, user=user, reviews=detail.reviews)
-    else:
+    elif not revealed and not consult.visibility.is_blinded:
         show_reveal(settings, case_id, user=user)
 with details:
+    flags = f"Flags ({len(detail.flags)})"
+    names = ["Second opinion"] if consult.requests and revealed else []
+    names += [flags, "Model result"] if revealed else []
+    names += ["Quality", "Provenance", *(["All reads"] if revealed or detail.diagnoses else []), "History"]
+    tabs = dict(zip(names, st.tabs(names), strict=True))
+    if "Second opinion" in tabs:
+        with tabs["Second opinion"]:
+            show_consult(scene)
     if revealed:
-        flags, result, quality, provenance, reads, history = st.tabs(
-            [f"Flags ({len(detail.flags)})", "Model result", "Quality", "Provenance", "All reads", "History"]
-        )
-        with flags:
+        with tabs[flags]:
             show_flags(detail.flags, show_on_slide=partial(show_flag_on_slide, detail.slides))
-        with result:
+        with tabs["Model result"]:
             show_result(run)
-        with reads:
+    if "All reads" in tabs:
+        with tabs["All reads"]:
             show_reads(detail)
-    else:
-        quality, provenance, history = st.tabs(["Quality", "Provenance", "History"])
-    with quality:
+    with tabs["Quality"]:
         show_quality(run)
-    with provenance:
+    with tabs["Provenance"]:
         show_provenance(slide, run)
-    with history:
+    with tabs["History"]:
         show_history(case_history(settings, case_id, actor=user.actor))

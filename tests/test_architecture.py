@@ -115,7 +115,7 @@ def test_models_meet_core_only_through_vocabulary(path):
 def test_pages_reach_the_domain_only_through_services(path):
     allowed = (
         *("core.services", "core.server", "core.domain", "core.roles", "core.errors", "core.settings"),
-        *("core.states", "core.vocabulary", "core.store.records"),
+        *("core.states", "core.vocabulary", "core.store.records", "core.store.consult_records"),
     )
     allowed_models = ("models.cards",)
     for name in imports_of(path):

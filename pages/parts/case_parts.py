@@ -12,6 +12,7 @@ from core.services.worklist import CaseDetail
 from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import CASES, FLAGS, VERDICTS, plain, show_badges, time_in_words
+from pages.parts.consult_turn import CaseScene, show_ask_button
 from pages.parts.reading import show_read
 from pages.parts.worklist_parts import show_empty
 
@@ -51,8 +52,9 @@ def choose_case(order: Sequence[str], *, user: User) -> str:
     st.rerun()
 
 
-def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str], user: User, revealed: bool) -> None:
+def show_header(scene: CaseScene, *, order: Sequence[str], revealed: bool) -> None:
     """Show the case's name, its state, who has it, and the way to the cases before and after it."""
+    detail = scene.detail
     row = detail.case
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(f"Case {plain(row.case_id)}", width="content")
@@ -69,7 +71,8 @@ def show_header(settings: Settings, detail: CaseDetail, *, order: Sequence[str],
     if row.slides > 1 and told:
         st.caption(plain(told))
     with buttons, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        _show_assignment(settings, row.case_id, assigned_to=row.assigned_to, user=user)
+        show_ask_button(scene)
+        _show_assignment(scene.settings, row.case_id, assigned_to=row.assigned_to, user=scene.user)
         _show_neighbours(row.case_id, order=order)
 
 
@@ -108,7 +111,7 @@ def _show_neighbours(case_id: str, *, order: Sequence[str]) -> None:
     )
     target = before if previous else after if following else None
     if target is not None:
-        st.query_params["case"] = target
+        st.query_params.from_dict({"case": target})  # a slide and a place of the other case mean nothing here
         st.rerun()
 
 

@@ -9,8 +9,10 @@ import streamlit as st
 
 from core.domain import Region, SlideStatus
 from core.server.identity import User
+from core.services.deep_link import link_of, view_of
 from core.services.fit import override_words
 from core.services.jobs import enqueue
+from core.services.look_at import region_of
 from core.services.worklist import CaseDetail
 from core.settings import Settings
 from core.store.records import FlagRecord, ReviewRecord, SlideRecord
@@ -22,6 +24,7 @@ from pages.parts.slide_viewer import CaseView, show_on_slide, slide_viewer
 
 VIEWER_KEY = "slide_viewer"
 _LOOK_KEY = "slide_look"
+_FOLLOWED = "followed_address"
 _HEIGHT_PX = 520
 """Height of the slide in the microscope: with toolbar and status line it fits a window of 900 px below the header."""
 _FEW = 4
@@ -70,8 +73,21 @@ def choose_slide(slides: Sequence[SlideRecord], *, flags: Sequence[FlagRecord]) 
             label_visibility="collapsed",
         )
     if len(by_id) > 1 and st.query_params.get("slide") != chosen:
+        for place in ("x", "y", "z"):  # of the slide that was shown before
+            st.query_params.pop(place, None)
         st.query_params["slide"] = chosen  # the address leads back to what is on the screen
     return by_id[chosen], Look(look)
+
+
+def follow_address(slides: Sequence[SlideRecord]) -> None:
+    """Move the microscope to the place that the address names, once. Call it before the slide is shown."""
+    view = view_of(st.query_params.to_dict())
+    region = None if view is None else region_of(view)
+    if view is None or region is None or view.slide_id not in {slide.slide_id for slide in slides}:
+        return
+    if st.session_state.get(_FOLLOWED) != link_of(view):
+        st.session_state[_FOLLOWED] = link_of(view)
+        show_on_slide(VIEWER_KEY, view.slide_id, region)
 
 
 def _first_slide(slides: Sequence[SlideRecord], flags: Sequence[FlagRecord]) -> str:

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.domain import ReadCategory, ReviewVerdict
+from core.domain import ReviewVerdict
 from core.server.identity import User
-from core.services.review import record_diagnosis, record_review, reveal_model
+from core.services.answers import Answer
+from core.services.review import record_read, record_review, reveal_model
+from core.services.scheme_library import Scheme
 from core.settings import Settings
 from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
+from core.vocabulary import COUNTING_ROLES
 from pages.parts.actions import attempt
-from pages.parts.badges import CATEGORIES, VERDICTS, plain, time_in_words
+from pages.parts.answer_form import answer_fields, choose_scheme, keep_scheme
+from pages.parts.badges import CATEGORIES, VERDICTS, in_words, plain, time_in_words
+from pages.parts.forms import send
 
 VERDICT_KEYS = {ReviewVerdict.AGREE: "a", ReviewVerdict.DISAGREE: "d", ReviewVerdict.UNSURE: "u"}
 """The key of each answer, wherever on the page no text is being typed."""
-CONFIDENCE = {1: "1 guess", 2: "2", 3: "3", 4: "4", 5: "5 certain"}
 _STAGES = {ReadStage.BEFORE_MODEL: "before seeing the model", ReadStage.AFTER_MODEL: "after seeing the model"}
 
 
@@ -26,78 +30,96 @@ def latest_of(reader: str, records: Sequence[DiagnosisRecord] | Sequence[ReviewR
     return max(own, key=lambda record: record.created_at) if own else None
 
 
-def show_diagnosis(settings: Settings, case_id: str, *, user: User, diagnoses: Sequence[DiagnosisRecord]) -> None:
-    """Show the reader's own diagnosis with a way to correct it, or the form to record the first."""
+def show_diagnosis(
+    settings: Settings, case_id: str, *, user: User, diagnoses: Sequence[DiagnosisRecord], primary: bool = True
+) -> None:
+    """Show the reader's own diagnosis with a way to correct it, or the form to record the first.
+
+    Args:
+        settings: Names the home folder.
+        case_id: The case.
+        user: Who reads.
+        diagnoses: Reads of the case that this reader may see.
+        primary: Whether recording a diagnosis is the reader's next step.
+    """
     own = latest_of(user.actor, diagnoses)
-    st.subheader("Your diagnosis")
+    if isinstance(own, DiagnosisRecord) and own.role not in COUNTING_ROLES:
+        st.subheader("Your opinion")
+        show_read(own)
+        st.caption("Locked. It is compared with the first read and is never changed.")
+        return
     if not user.can_read_cases:
+        st.subheader("Your diagnosis")
         st.caption("Your role does not record diagnoses.")
         return
     if not isinstance(own, DiagnosisRecord):
-        _diagnosis_form(settings, case_id, user=user, own=None)
+        _diagnosis_form(settings, case_id, user=user, own=None, title="Your diagnosis", primary=primary)
         return
+    st.subheader("Your diagnosis")
     show_read(own)
     with st.expander("Correct my diagnosis", icon=":material/edit:"):
         st.caption("The entry above stays in the log; the new one supersedes it.")
-        _diagnosis_form(settings, case_id, user=user, own=own)
+        _diagnosis_form(settings, case_id, user=user, own=own, primary=False)
 
 
 def show_read(read: DiagnosisRecord) -> None:
     """Show one diagnosis in a few lines."""
     grade = f", {plain(read.grade)}" if read.grade else ""
     confidence = f" Confidence {read.confidence} of 5." if read.confidence else ""
-    st.markdown(f"**{CATEGORIES[read.category]}**{grade}.{confidence}")
+    st.markdown(f"**{CATEGORIES[read.category]}**{_by_scheme(read)}{grade}.{confidence}")
     if read.text:
         st.markdown(plain(read.text))
     st.caption(f"{plain(read.reader)}, {time_in_words(read.created_at)}, {_STAGES[read.stage]}")
 
 
-def _diagnosis_form(settings: Settings, case_id: str, *, user: User, own: DiagnosisRecord | None) -> None:
+def _by_scheme(read: DiagnosisRecord) -> str:
+    """Return the code of a scheme, where it says more than the plain category does."""
+    if read.scheme is None or read.code is None or read.code == read.category.value:
+        return ""
+    return f" ({plain(in_words(read.scheme))}: {plain(in_words(read.code))})"
+
+
+def form_head(settings: Settings, case_id: str, *, title: str, own: DiagnosisRecord | None) -> Scheme | None:
+    """Show the title of a form with the choice of the reading scheme beside it, and return the scheme."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        if title:
+            st.subheader(title, width="content")
+        with st.container(width=270):
+            return choose_scheme(settings, case_id, own=own)
+
+
+def _said(read: DiagnosisRecord | Answer) -> tuple[object, ...]:
+    """Return what a read says, to tell a second click from a correction."""
+    category = read.code or read.category
+    return read.scheme, category, read.grade, read.text, read.confidence
+
+
+def _diagnosis_form(
+    settings: Settings, case_id: str, *, user: User, own: DiagnosisRecord | None, title: str = "", primary: bool
+) -> None:
+    scheme = form_head(settings, case_id, title=title, own=own)
     with st.form(f"diagnosis_{case_id}", border=own is None, enter_to_submit=False):
-        category = st.segmented_control(
-            "Category",
-            list(ReadCategory),
-            format_func=CATEGORIES.__getitem__,
-            default=own.category if own else None,
-            key=f"category_{case_id}",
+        answer = answer_fields(case_id, scheme, own=own)
+        submitted = st.form_submit_button(
+            "Record correction" if own else "Record diagnosis",
+            type="primary" if primary else "secondary",
+            icon=":material/lock:",
+            key=f"record_{case_id}",
         )
-        grade = st.text_input(
-            "Grade or type (optional)",
-            value=own.grade or "" if own else "",
-            max_chars=120,
-            placeholder="For example Nottingham grade 2",
-            key=f"grade_{case_id}",
-        )
-        confidence = st.segmented_control(
-            "Confidence",
-            list(CONFIDENCE),
-            format_func=CONFIDENCE.__getitem__,
-            default=own.confidence if own else None,
-            key=f"confidence_{case_id}",
-        )
-        text = st.text_area(
-            "Note (optional)", value=own.text if own else "", max_chars=4000, height=80, key=f"text_{case_id}"
-        )
-        label = "Record correction" if own else "Record diagnosis"
-        submitted = st.form_submit_button(label, type="primary", icon=":material/lock:", key=f"record_{case_id}")
     if not submitted:
         return
-    if category is None:
+    if answer is None:
         st.warning("Choose a category first.", icon=":material/edit:")
         return
-    if attempt(
-        lambda: record_diagnosis(
-            settings,
-            case_id,
-            category=category,
-            grade=grade.strip() or None,
-            text=text.strip(),
-            confidence=confidence,
-            actor=user.actor,
-        ),
+    if own is not None and _said(own) == _said(answer):
+        st.info("This is what you recorded already; nothing was added.", icon=":material/info:")
+        return
+    keep_scheme(scheme)
+    send(
+        f"read_{case_id}",
+        lambda key: record_read(settings, case_id, answer, key=key, actor=user.actor),
         done="Diagnosis recorded and locked.",
-    ):
-        st.rerun()
+    )
 
 
 def show_reveal(settings: Settings, case_id: str, *, user: User) -> None:

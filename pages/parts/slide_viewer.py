@@ -28,6 +28,7 @@ from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS
 from pages.parts.zoom_viewer import Json, ViewerSlide, zoom_viewer
 
+_HIDDEN = "Hidden until your diagnosis is recorded or you reveal it."
 UNDECIDED = 0.5
 """Threshold for the most uncertain tiles where a run states none."""
 
@@ -106,11 +107,13 @@ def _viewer_fragment(
     # A fragment runs on its own, long after its page: what may be seen is asked anew.
     seen = visibility(settings, view.slides[0].case_id, actor=user.actor)
     view = replace(view, revealed=view.revealed and seen.model)
+    hidden = None if view.revealed else (seen.because or _HIDDEN)
     slides = [
         _viewer_slide(
             settings,
             view,
             slide,
+            hidden=hidden,
             token=sign(secret, grant(slide.slide_id, user=subject, model=view.revealed, lifetime_s=lifetime_s)),
             actor=user.actor,
         )
@@ -135,12 +138,13 @@ def _viewer_fragment(
     _exchange(settings, view.slide_id, user=user, key=key)
 
 
-def _viewer_slide(settings: Settings, view: CaseView, slide: SlideRecord, *, token: str, actor: str) -> ViewerSlide:
+def _viewer_slide(
+    settings: Settings, view: CaseView, slide: SlideRecord, *, hidden: str | None, token: str, actor: str
+) -> ViewerSlide:
     run = view.runs.get(slide.slide_id)
     classes = () if run is None else class_names(settings, slide.slide_id, run.run_id)
     positive = positive_class(run.model, classes) if run is not None and classes else None
     no_result = "No model result on this slide yet." if not classes else None
-    hidden = None if view.revealed else "Hidden until your diagnosis is recorded or you reveal it."
     return ViewerSlide(
         slide_id=slide.slide_id,
         title=_title(slide),

@@ -4,7 +4,7 @@
 import { h, isTyping } from "./dom.js"
 
 export const HELP = [
-  ["Case", [["J / K", "next / previous case"], ["A / D / U", "agree / disagree / unsure"], ["N", "write a note"]]],
+  ["Case", [["J / K", "next / previous case"], ["A / D / U", "agree / disagree / unsure"], ["N", "write a note"], ["W", "next step of a second opinion"]]],
   ["Layers", [["H", "model probability on or off"], ["O", "next opacity"], ["Q", "artefacts on or off"]]],
   ["Slide", [["Arrow keys", "move"], ["+ / -", "zoom"], ["1", "one slide pixel per screen pixel"], ["0", "whole slide"], ["R / Shift R", "turn by 90°"], ["F", "full screen"], ["S", "side by side"]]],
   ["Marks", [["V B P T M", "move, rectangle, polygon, point, measure"], ["Space, Enter", "set a corner at the cross"], ["Enter", "finish"], ["Backspace", "take the last corner back"], ["Delete", "remove the chosen annotation"], ["Esc", "stop"]]],

@@ -1,0 +1,96 @@
+"""The consultant's part of the case screen: what is hidden and why, take the request on, give the opinion, lock it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.server.identity import User
+from core.services.opinion import acknowledge, decline, submit_opinion
+from core.services.request_rows import RequestRow
+from core.services.visibility import Visibility
+from core.settings import Settings
+from core.vocabulary import AdditionalWork
+from pages.parts.actions import attempt
+from pages.parts.answer_form import answer_fields, keep_scheme
+from pages.parts.consult_words import WORK
+from pages.parts.forms import ask_reason, send
+from pages.parts.reading import form_head
+
+
+def hidden_words(seen: Visibility) -> str:
+    """Return what a request hides and why, in a sentence or two; empty where nothing is hidden."""
+    hidden = [
+        words
+        for words, shown in (
+            ("the model's result", seen.model),
+            ("the first read", seen.first_read),
+            ("other opinions", seen.other_opinions),
+            ("who gave them", seen.authors),
+        )
+        if not shown
+    ]
+    if not seen.is_blinded or not hidden:
+        return ""
+    listed = ", ".join(hidden[:-1]) + f" and {hidden[-1]}" if len(hidden) > 1 else hidden[0]
+    return f"Not shown: {listed}. {seen.because}"
+
+
+def take_on(settings: Settings, asked: RequestRow, *, user: User) -> None:
+    """Take a request on and show the form."""
+    if attempt(
+        lambda: acknowledge(settings, asked.consultation_id, actor=user.actor),
+        done="The request is yours. Read the slides and lock your opinion.",
+    ):
+        st.rerun()
+
+
+def show_decline(settings: Settings, asked: RequestRow, *, user: User) -> None:
+    """Open the dialog that declines a request."""
+    ask_reason(
+        "Decline the request",
+        icon=":material/block:",
+        told="Whoever asked is told your reason and can ask somebody else.",
+        label="Reason",
+        button="Decline",
+        name=f"decline_{asked.consultation_id}",
+        action=lambda reason: decline(settings, asked.consultation_id, reason=reason, actor=user.actor),
+        done="Declined. Whoever asked sees your reason.",
+    )
+
+
+def show_not_taken(seen: Visibility) -> None:
+    """Say in the form's place that the request is to be taken on first."""
+    st.subheader("Your opinion")
+    st.caption("Take the request on, and the form opens here." if seen.is_blinded else "Take the request on first.")
+
+
+def show_opinion_form(settings: Settings, asked: RequestRow, *, user: User) -> None:
+    """Show the form of an opinion; sending it locks the opinion for good."""
+    name = f"opinion_{asked.consultation_id}"
+    scheme = form_head(settings, asked.case_id, title="Your opinion", own=None)
+    with st.form(name, enter_to_submit=False):
+        answer = answer_fields(asked.case_id, scheme, own=None)
+        work = st.pills(
+            "Additional work (optional)",
+            [one for one in AdditionalWork if one is not AdditionalWork.NONE],
+            selection_mode="multi",
+            format_func=WORK.__getitem__,
+            key=f"work_{asked.consultation_id}",
+        )
+        submitted = st.form_submit_button(
+            "Lock my opinion", type="primary", icon=":material/lock:", key=f"lock_{asked.consultation_id}"
+        )
+        st.caption("Locked for good. Then everything is revealed, and the reads are compared.")
+    if not submitted:
+        return
+    if answer is None:
+        st.warning("Choose a category first.", icon=":material/edit:")
+        return
+    keep_scheme(scheme)
+    send(
+        name,
+        lambda key: submit_opinion(
+            settings, asked.consultation_id, answer, additional_work=work, key=key, actor=user.actor
+        ),
+        done="Your opinion is locked. Everything is shown now.",
+    )
