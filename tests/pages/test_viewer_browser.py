@@ -176,8 +176,8 @@ def test_attention_has_a_layer_and_a_legend_of_its_own(open_viewer: OpenViewer) 
 def test_without_attention_there_is_no_row_for_it_and_before_the_reveal_neither(open_viewer: OpenViewer) -> None:
     for query in (f"slide={SECOND}", "hidden=1"):
         page = open_viewer(query)
-        expect(page.get_by_label("Artefacts", exact=True)).to_be_visible()
-        expect(page.get_by_label("Attention (relative)", exact=True)).to_be_hidden()
+        expect(page.locator("input[data-layer='artefact']")).to_be_visible()
+        expect(page.locator("input[data-layer='attention']")).to_be_hidden()
 
 
 def test_artefacts_and_outline(open_viewer: OpenViewer) -> None:
