@@ -13,8 +13,9 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import user_of
+from core.services.consult_inbox import count_to_do
 from pages.parts.frame import ICON, SIDEBAR_PX, show_banner, show_footer, show_sidebar
-from pages.parts.session import current_visit
+from pages.parts.session import current_settings, current_visit
 from pages.parts.sign_in import show_gate
 
 WORKLIST = st.Page(
@@ -27,6 +28,11 @@ CASE = st.Page(
     "case.py",
     title="Case",
     help="One case: slides, heatmap, quality, your diagnosis and your answer to the model.",
+)
+CONSULTATIONS = st.Page(
+    "consultations.py",
+    title="Second opinions",
+    help="What is asked of you, what you asked for, what is late, and what waits for whom.",
 )
 SLIDES = st.Page(
     "slides.py",
@@ -42,7 +48,7 @@ ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions 
 
 visit = current_visit()
 user = None if visit is None else user_of(visit)
-page = st.navigation([WORKLIST, CASE, SLIDES, PEOPLE, ABOUT], position="hidden")
+page = st.navigation([WORKLIST, CASE, CONSULTATIONS, SLIDES, PEOPLE, ABOUT], position="hidden")
 st.set_page_config(
     page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
 )
@@ -56,10 +62,12 @@ show_sidebar(
     links=(
         (WORKLIST, ":material/format_list_bulleted:"),
         (CASE, ":material/biotech:"),
+        *([(CONSULTATIONS, ":material/forum:")] if user.may(Permission.GIVE_OPINION) else []),
         (SLIDES, ":material/upload_file:"),
         *([(PEOPLE, ":material/group:")] if user.may(Permission.MANAGE_PEOPLE) else []),
         (ABOUT, ":material/info:"),
     ),
+    counts={CONSULTATIONS.url_path: count_to_do(current_settings(), actor=user.actor)},
 )
 # The footer first, below the page's place: a page that stops early does not take it away.
 body = st.container()

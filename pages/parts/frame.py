@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -36,18 +36,20 @@ def show_banner(user: User | None) -> None:
         )
 
 
-def show_sidebar(user: User, *, links: Sequence[tuple[Page, str]]) -> None:
+def show_sidebar(user: User, *, links: Sequence[tuple[Page, str]], counts: Mapping[str, int]) -> None:
     """Show the pages, who is signed in, and the way out.
 
     Args:
         user: The signed-in person.
         links: Pages with their icons, in order.
+        counts: Path of a page -> how much waits there for this person; shown beside its name.
     """
     st.logo(ICON, size="large")
     with st.sidebar:
         st.subheader("Second Read")
         for page, icon in links:
-            st.page_link(page, icon=icon)
+            waits = counts.get(page.url_path, 0)
+            st.page_link(page, label=f"{page.title} :orange-badge[{waits}]" if waits else None, icon=icon)
         st.space("small")
         st.markdown(f"**{user.name}**  \n{user.roles_in_words}")
         _show_way_out(user)

@@ -114,14 +114,15 @@ def export_csv(frame: pd.DataFrame) -> bytes:
     for column in ("Flags", "Status"):
         table[column] = ["; ".join(labels) for labels in table[column]]
     for column in table.select_dtypes(exclude=["number", "datetime", "datetimetz"]):
-        table[column] = [_harmless(value) for value in table[column]]
+        table[column] = [harmless(value) for value in table[column]]
     text = io.StringIO()
     text.write(f"# {NOT_FOR_DIAGNOSIS} {PHANTOM_SENTENCE}\n")
     table.to_csv(text, index=False)
     return text.getvalue().encode("utf-8-sig")
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
+    """Return a cell of an export; text that a spreadsheet would run as a formula gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r" else value
 
 
