@@ -30,6 +30,8 @@ STAGES = (
     "core.schemes",
     "core.states",
     "core.vocabulary",
+    "core.discordance",
+    "core.rules",
     "core.roles",
     "core.settings",
     "core.slides",

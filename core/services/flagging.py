@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from core.domain import SlideStatus
-from core.flags import CaseEvidence, Flag, SlideEvidence, case_flags
+from core.flags import Flag, case_flags
 from core.roles import Permission
+from core.rules import RuleSet
 from core.services.authority import require
+from core.services.evidence import case_evidence
 from core.services.progress import note_arrivals
+from core.services.rule_sets import active_rules, built_in
 from core.settings import Settings
-from core.store.cases import slides_of_case
-from core.store.connection import Log, open_log, writing
-from core.store.records import CARRYING_ARTEFACT, OVERRIDE, POSITIVE_TITLE, FlagRecord, RunResult, SlideRecord
-from core.store.results import latest_runs, save_flags
-from core.store.reviews import counting_diagnosis, diagnoses_of_case
+from core.store.connection import Log, open_log, reading, writing
+from core.store.records import FlagRecord
+from core.store.results import cases_to_evaluate, save_flags
 
 
 def refresh_flags(settings: Settings, case_id: str, *, actor: str) -> tuple[FlagRecord, ...]:
@@ -33,40 +32,27 @@ def refresh_flags(settings: Settings, case_id: str, *, actor: str) -> tuple[Flag
 
 def refresh_flags_in(database: Log, settings: Settings, case_id: str, *, actor: str) -> tuple[FlagRecord, ...]:
     """Do as `refresh_flags` inside the transaction of the change that makes it due."""
-    read = counting_diagnosis(diagnoses_of_case(database, case_id))
-    runs = latest_runs(database, case_id)
-    slides = slides_of_case(database, case_id)
-    evidence = CaseEvidence(
-        # The diagnosis that stands is the one recorded last; earlier and superseded ones stay in the log.
-        read=read.category if read else None,
-        slides=tuple(_evidence(slide, runs) for slide in slides if slide.slide_id in runs),
-    )
-    records = tuple(_record(flag) for flag in case_flags(evidence, settings.flags))
-    save_flags(database, case_id, records, actor=actor)
+    rules = active_rules(database, settings)
+    records = evaluated(database, case_id, rules)
+    save_flags(database, case_id, records, rule_version=rules.version, actor=actor)
     note_arrivals(database, case_id, actor=actor)
     return records
 
 
-def _evidence(slide: SlideRecord, runs: Mapping[str, RunResult]) -> SlideEvidence:
-    run = runs[slide.slide_id]
-    ok = run.status is SlideStatus.OK
-    artefact = run.qc.get(CARRYING_ARTEFACT) if run.qc else None
-    return SlideEvidence(
-        slide_id=slide.slide_id,
-        status=run.status,
-        message=run.message,
-        score=run.decision_score if ok else None,
-        threshold=run.threshold if run.threshold is not None else 1.0,
-        positive=str(run.settings.get(POSITIVE_TITLE) or "the target class"),
-        peak=run.peak,
-        carrying_artefact=float(artefact) if isinstance(artefact, (int, float)) else None,
-        model=run.model,
-        weights_sha256=run.weights_sha256,
-        overridden=OVERRIDE in run.settings,
-    )
+def evaluated(database: Log, case_id: str, rules: RuleSet) -> tuple[FlagRecord, ...]:
+    """Return the flags that a rule set raises on a case as it stands, without keeping them."""
+    return tuple(record_of(flag) for flag in case_flags(case_evidence(database, case_id), rules))
 
 
-def _record(flag: Flag) -> FlagRecord:
+def cases_due(settings: Settings) -> tuple[str, ...]:
+    """Return the cases whose flags are not up to date: something newer is there, or other rules count by now."""
+    with open_log(settings) as database, reading(database):
+        version = active_rules(database, settings).version
+        return cases_to_evaluate(database, rule_version=version, unnamed=built_in(settings).version)
+
+
+def record_of(flag: Flag) -> FlagRecord:
+    """Return a flag as it stands in the log."""
     place = flag.location
     return FlagRecord(
         kind=flag.kind,
@@ -82,4 +68,5 @@ def _record(flag: Flag) -> FlagRecord:
         height=place.height if place else None,
         model=flag.model or None,
         weights_sha256=flag.weights_sha256 or None,
+        severity=flag.severity.value if flag.severity else None,
     )

@@ -56,6 +56,11 @@ def find_scheme(settings: Settings, name: str) -> Scheme:
         return _state(database, name).scheme
 
 
+def schemes_in(database: Log) -> dict[str, Scheme]:
+    """Return every scheme by its name, in its latest version; inside a transaction."""
+    return {name: state.scheme for name, state in _states(database).items()}
+
+
 def check_scheme(text: str, *, name: str) -> Scheme:
     """Return the scheme that a file holds, without keeping it.
 

@@ -200,11 +200,9 @@ def _interrupted(settings: Settings, job: JobRecord, *, worker_id: int, pulse: P
 
 def _refresh_due(settings: Settings) -> None:
     """Bring flags up to date wherever a result or a diagnosis is newer, also those that a kill left behind."""
-    from core.services.flagging import refresh_flags
+    from core.services.flagging import cases_due, refresh_flags
 
-    with open_log(settings) as database:
-        due = results.cases_to_evaluate(database)
-    for case_id in due:
+    for case_id in cases_due(settings):
         try:
             refresh_flags(settings, case_id, actor=SYSTEM)
         except Exception:

@@ -59,6 +59,9 @@ class Action(StrEnum):
     SCHEME_OFFERED = "scheme.offered"
     SCHEME_WITHDRAWN = "scheme.withdrawn"
     PREDICTION_IMPORTED = "prediction.imported"
+    RULES_DRAFTED = "rules.drafted"
+    RULES_ACTIVATED = "rules.activated"
+    CALIBRATION_ADDED = "calibration.added"
 
 
 def case_entity(case_id: str) -> str:
@@ -79,6 +82,16 @@ def person_entity(person_id: int) -> str:
 def scheme_entity(name: str) -> str:
     """Return how events name a reading scheme."""
     return f"scheme:{name}"
+
+
+def rules_entity(version: str) -> str:
+    """Return how events name a rule set."""
+    return f"rules:{version}"
+
+
+def calibration_entity(weights_sha256: str) -> str:
+    """Return how events name the calibration of a model."""
+    return f"calibration:{weights_sha256}"
 
 
 def append_event(database: Database, action: str, *, entity: str, actor: str, payload: Json | None = None) -> int:

@@ -73,10 +73,11 @@ def insert_prediction(database: Database, prediction: NewPrediction, *, actor: s
 def predictions_of_case(database: Database, case_id: str) -> tuple[ImportedPrediction, ...]:
     """Return what other systems say about a case, in the order it came in."""
     rows = rows_of(database, "SELECT * FROM imported_predictions WHERE case_id = ? ORDER BY prediction_id", (case_id,))
-    return tuple(_prediction(row) for row in rows)
+    return tuple(prediction_of(row) for row in rows)
 
 
-def _prediction(row: Mapping[str, Any]) -> ImportedPrediction:
+def prediction_of(row: Mapping[str, Any]) -> ImportedPrediction:
+    """Return the prediction in a full row."""
     values = dict(row)
     values["probabilities"] = cast("Mapping[str, float]", json_object(row["probabilities"]))
     values["created_at"] = time_of(row["created_at"])

@@ -150,19 +150,28 @@ def latest_evaluation(database: Database, case_id: str) -> int | None:
     ]
 
 
-def cases_to_evaluate(database: Database) -> tuple[str, ...]:
-    """Return the cases that got a run or a diagnosis after their latest evaluation, for instance because of a kill."""
+def cases_to_evaluate(database: Database, *, rule_version: str | None = None, unnamed: str = "") -> tuple[str, ...]:
+    """Return the cases whose latest evaluation is behind, for instance because of a kill.
+
+    Args:
+        database: The log.
+        rule_version: The rule set that counts now; cases evaluated under another are behind too. None = any is good.
+        unnamed: Rule set of evaluations that name none, from before rule sets were kept.
+    """
     rows = database.conn.execute(
         """WITH newest AS (
                SELECT slides.case_id, max(runs.seq) AS run_seq FROM runs JOIN slides USING (slide_id)
                GROUP BY slides.case_id),
            seen AS (
-               SELECT case_id, max(evaluation_id), run_seq, diagnosis_id FROM evaluations GROUP BY case_id),
+               SELECT case_id, max(evaluation_id), run_seq, diagnosis_id, rule_version FROM evaluations
+               GROUP BY case_id),
            reads AS (SELECT case_id, max(diagnosis_id) AS diagnosis_id FROM diagnoses GROUP BY case_id)
            SELECT newest.case_id FROM newest LEFT JOIN seen USING (case_id) LEFT JOIN reads USING (case_id)
            WHERE newest.run_seq > coalesce(seen.run_seq, 0)
               OR coalesce(reads.diagnosis_id, 0) > coalesce(seen.diagnosis_id, 0)
-           ORDER BY newest.case_id"""
+              OR (:version IS NOT NULL AND coalesce(seen.rule_version, :unnamed) <> :version)
+           ORDER BY newest.case_id""",
+        {"version": rule_version, "unnamed": unnamed},
     )
     return tuple(case_id for (case_id,) in rows)
 

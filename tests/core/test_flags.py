@@ -6,9 +6,9 @@ import pytest
 
 from core.domain import FlagDirection, FlagKind, ReadCategory, Region, SlideStatus
 from core.flags import CaseEvidence, SlideEvidence, case_flags, margin
-from core.settings import FlagSettings
+from core.rules import RuleSet
 
-RULES = FlagSettings(abstain_band=0.1, qc_limit=0.25)
+RULES = RuleSet(version="flags-1", abstain_band=0.1, qc_limit=0.25)
 SLIDE = SlideEvidence(
     slide_id="A1",
     status=SlideStatus.OK,
