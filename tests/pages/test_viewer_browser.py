@@ -160,6 +160,7 @@ def test_attention_has_a_layer_and_a_legend_of_its_own(open_viewer: OpenViewer) 
     layer, switch = page.locator(".layer-attention").first, page.get_by_label("Attention (relative)", exact=True)
     expect(layer).to_be_hidden()
     switch.check()
+    expect(layer).to_be_visible()
     settle(page)
     highest = fitted(page, ATTENDED[0] + 112, ATTENDED[1] + 112)
     assert pixel(layer, highest) == [77, 0, 75, 255], "0 to the highest of this slide, however low that is"
