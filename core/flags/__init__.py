@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.domain import FlagDirection, FlagKind
-from core.flags.against_read import abstained, model_higher, model_lower, other_category, systems_against_read
+from core.flags.against_read import (
+    abstained,
+    model_higher,
+    model_lower,
+    other_category,
+    system_probability,
+    systems_against_read,
+)
 from core.flags.differing import aggregation_disagreement, model_disagreement, reader_disagreement
 from core.flags.evidence import (
     AggregationCall,
@@ -39,6 +46,7 @@ __all__ = [
     "disagreement_probability",
     "is_drawn",
     "margin",
+    "system_probability",
 ]
 
 Rule = Callable[[CaseEvidence, RuleSet], tuple[Flag, ...]]

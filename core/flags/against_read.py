@@ -70,6 +70,15 @@ def systems_against_read(evidence: CaseEvidence, rules: RuleSet) -> tuple[Flag, 
     return tuple(flag for flag in found if flag is not None)
 
 
+def system_probability(evidence: CaseEvidence, system: SystemCall) -> float:
+    """Return how probable it is, by another system, that a second look differs from the read: 1 - p(what was read).
+
+    1 where the system gives no probability of that category.
+    """
+    known = system.probabilities.get(evidence.code or "")
+    return 1.0 if known is None else 1 - known
+
+
 def call_severity(scheme: Scheme | None, code: str | None, called: ReadCategory) -> Severity:
     """Return what it means if a read turns out to be of another category: the least of the severities that fit.
 
@@ -124,7 +133,7 @@ def _system_flag(evidence: CaseEvidence, system: SystemCall, rules: RuleSet) -> 
     if not steps or severity is Severity.NONE:
         return None
     known = system.probabilities.get(evidence.code or "")
-    probability = 1.0 if known is None else 1 - known
+    probability = system_probability(evidence, system)
     limit = rules.threshold_for(model=system.system, scheme=evidence.scheme.name if evidence.scheme else None)
     if limit is not None and limit.probability is not None and probability < limit.probability:
         return None

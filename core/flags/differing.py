@@ -87,18 +87,18 @@ def _systems_of_case(evidence: CaseEvidence, rules: RuleSet) -> list[Flag]:
     if call is None:
         return []
     worst = evidence.called[0]
-    return [
-        slide_flag(
-            FlagKind.MODEL_DISAGREEMENT,
-            worst,
-            rules,
-            reason=f"{worst.model} calls the case {call.value} ({_score(worst)} on {worst.slide_id}), "
-            f"{system.system} calls it {system.category.value}.",
-            score=abs(margin_of(worst.score or 0.0, worst.threshold)),
+    found: list[Flag] = []
+    for system in evidence.systems:
+        said = system.category
+        if said is None or said is ReadCategory.INDETERMINATE or said is call:
+            continue
+        reason = (
+            f"{worst.model} calls the case {call.value} ({_score(worst)} on {worst.slide_id}), "
+            f"{system.system} calls it {said.value}."
         )
-        for system in evidence.systems
-        if system.category in (ReadCategory.BENIGN, ReadCategory.MALIGNANT) and system.category is not call
-    ]
+        score = abs(margin_of(worst.score or 0.0, worst.threshold))
+        found.append(slide_flag(FlagKind.MODEL_DISAGREEMENT, worst, rules, reason=reason, score=score))
+    return found
 
 
 def _call_of_case(evidence: CaseEvidence, rules: RuleSet) -> ReadCategory | None:

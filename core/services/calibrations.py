@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def calibrations_in(database: Log) -> Calibrations:
     for event in events_of_kind(database, "calibration"):
         told = event.payload
         found[str(told["weights_sha256"])] = CalibrationInUse(
-            file=parse_calibration(str(told["text"])),
+            file=_parsed(str(told["text"])),
             alpha=float(str(told["alpha"])),
             method=Method(str(told["method"])),
             sha256=str(told["sha256"]),
@@ -106,6 +107,12 @@ def calibrations_in(database: Log) -> Calibrations:
             added_at=event.at_utc,
         )
     return found
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> CalibrationFile:
+    """Parse a file once per process: every evaluation of a case asks for it."""
+    return parse_calibration(text)
 
 
 def labels_of(run: RunFacts, calibrations: Calibrations) -> tuple[tuple[str, ...] | None, str]:
