@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from models.cards import Metrics, ModelCard, load_card, write_card
+from models.cards import Metrics, ModelCard, list_cards, write_card
 from models.data.patches import Patches, read_patches
 from models.data.splits import Split, check_covers, deal, read_split
 from models.device import choose_device
@@ -155,7 +155,7 @@ def export_ensemble(config: TrainingConfig, patches: Patches, split: Split, *, j
         ),
     )
     if join is not None:
-        card = joined(card, load_card(config.name, root=join))
+        card = joined(card, _only_card(join))
         for member in card.members[len(members) :]:
             shutil.copyfile(join / "weights" / member.weights, config.output / "weights" / member.weights)
         thresholds = replace(thresholds, model=card.threshold)
@@ -194,6 +194,13 @@ def joined(card: ModelCard, other: ModelCard) -> ModelCard:
         f"{counts[1]} of {sum(counts)}: {other.slide_threshold_note}",
         training=f"{card.training} Joined by {architectures}: {other.training}",
     )
+
+
+def _only_card(root: Path) -> ModelCard:
+    found = list_cards(root=root)
+    if len(found) != 1:
+        raise InputError(f"{root} holds {len(found)} model cards; the output folder of one training holds one.")
+    return found[0]
 
 
 def robust_threshold(truth: BoolArray, score: FloatArray, groups: NDArray[np.str_], *, draws: int = 200) -> float:
