@@ -6,24 +6,30 @@ from functools import partial
 
 import streamlit as st
 
+from core.domain import CaseStatus
 from core.errors import NotFoundError
 from core.services.consult_lists import case_consult
 from core.services.next_step import Turn, next_step
 from core.services.review import case_history, open_case
 from core.services.worklist import case_detail, worklist
-from pages.parts.actions import show_notice
+from pages.parts.actions import has_notice, show_notice
 from pages.parts.answer_form import note_opening
 from pages.parts.case_parts import choose_case, show_header, show_reads, walking_order
 from pages.parts.case_slides import choose_slide, follow_address, show_case_slide, show_flag_on_slide
 from pages.parts.consult_details import show_consult
-from pages.parts.consult_turn import CaseScene, show_turn
+from pages.parts.consult_turn import CaseScene, note_moved_on, show_turn
 from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
+from pages.parts.forms import show_refusal
 from pages.parts.opinion import show_not_taken, show_opinion_form
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
 
+SETTLED = (CaseStatus.RESOLVED, CaseStatus.SIGNED)
+"""Nothing is added to such a case until somebody opens it again."""
+
 user = require_role()
 settings = current_settings()
+own_doing = has_notice()
 show_notice()
 
 order = walking_order([row.case_id for row in worklist(settings, actor=user.actor)])
@@ -42,7 +48,9 @@ consult = case_consult(settings, case_id, actor=user.actor)
 step = next_step(settings, case_id, consult, actor=user.actor)
 scene = CaseScene(settings, detail, consult, step, user)
 show_header(scene, order=order, revealed=revealed)
+note_moved_on(scene, own=own_doing)
 show_turn(scene)
+show_refusal()
 follow_address(detail.slides)
 slide, look = choose_slide(detail.slides, flags=detail.flags if revealed else ())
 run = detail.runs.get(slide.slide_id)
@@ -55,11 +63,11 @@ with reading:
     elif step.turn is Turn.TAKE_ON:
         show_not_taken(consult.visibility)
     else:
-        free = step.turn in (Turn.ASK, Turn.NOTHING)
-        show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses, primary=free)
+        free, settled = step.turn in (Turn.ASK, Turn.NOTHING), consult.status in SETTLED
+        show_diagnosis(settings, case_id, user=user, diagnoses=detail.diagnoses, primary=free, settled=settled)
     if not detail.has_result:
         show_no_result()
-    elif revealed and step.turn not in (Turn.GIVE, Turn.TAKE_ON):
+    elif revealed and step.turn not in (Turn.GIVE, Turn.TAKE_ON) and consult.status not in SETTLED:
         show_review(settings, case_id, user=user, reviews=detail.reviews)
     elif not revealed and not consult.visibility.is_blinded:
         show_reveal(settings, case_id, user=user)
@@ -68,7 +76,8 @@ with details:
     names = ["Second opinion"] if consult.requests and revealed else []
     names += [flags, "Model result"] if revealed else []
     names += ["Quality", "Provenance", *(["All reads"] if revealed or detail.diagnoses else []), "History"]
-    tabs = dict(zip(names, st.tabs(names), strict=True))
+    # Another set of tabs is another choice: what was just revealed opens on its first tab.
+    tabs = dict(zip(names, st.tabs(names, key=f"details_{len(names)}"), strict=True))
     if "Second opinion" in tabs:
         with tabs["Second opinion"]:
             show_consult(scene)

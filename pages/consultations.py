@@ -65,7 +65,7 @@ elif not found:
     st.info("Nothing passes these filters. Clear the search or the urgency.", icon=":material/filter_alt_off:")
 else:
     if view in (View.TO_DO, View.TO_TAKE):
-        show_cards(found)
+        show_cards(found, actor=user.actor)
     else:
         show_table(found, view=view)
     export_slot.download_button(

@@ -41,6 +41,16 @@ def attempt_aside(action: Callable[[], object], *, done: str) -> bool:
     return True
 
 
+def notify(done: str) -> None:
+    """Have the next `show_notice` say what was done."""
+    st.session_state[_NOTICE] = done
+
+
+def has_notice() -> bool:
+    """Whether the action before this run has something to say."""
+    return _NOTICE in st.session_state
+
+
 def show_notice() -> None:
     """Show what the action before this run did."""
     notice = st.session_state.pop(_NOTICE, None)

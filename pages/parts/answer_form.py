@@ -52,33 +52,40 @@ def choose_scheme(settings: Settings, case_id: str, *, own: DiagnosisRecord | No
     return None if name == PLAIN else offered[name]
 
 
-def answer_fields(case_id: str, scheme: Scheme | None, *, own: DiagnosisRecord | None) -> Answer | None:
-    """Show the fields inside a form and return what they hold; None while no category is chosen.
+def answer_fields(case_id: str, scheme: Scheme | None, *, own: DiagnosisRecord | None) -> None:
+    """Show the fields inside a form; `answer_of` returns what they hold.
 
     Args:
         case_id: The case; part of the fields' keys.
         scheme: Chosen before the form.
         own: What the reader said before, to begin with.
     """
-    category = _category(case_id, own) if scheme is None else None
-    code = None if scheme is None else _code(case_id, scheme, own)
-    grade = st.text_input(
+    if scheme is None:
+        _show_categories(case_id, own)
+    else:
+        _show_codes(case_id, scheme, own)
+    st.text_input(
         "Grade or type (optional)",
         value=own.grade or "" if own else "",
         max_chars=120,
         placeholder="For example Nottingham grade 2",
         key=f"grade_{case_id}",
     )
-    confidence = st.segmented_control(
+    st.segmented_control(
         "Confidence",
         list(CONFIDENCE),
         format_func=CONFIDENCE.__getitem__,
         default=own.confidence if own else None,
         key=f"confidence_{case_id}",
     )
-    text = st.text_area(
-        "Note (optional)", value=own.text if own else "", max_chars=4000, height=80, key=f"text_{case_id}"
-    )
+    st.text_area("Note (optional)", value=own.text if own else "", max_chars=4000, height=80, key=f"text_{case_id}")
+
+
+def answer_of(case_id: str, scheme: Scheme | None) -> Answer | None:
+    """Return what the fields of a case hold, also inside a callback; None while no category is chosen."""
+    kept = st.session_state
+    category = kept.get(f"category_{case_id}") if scheme is None else None
+    code = None if scheme is None else kept.get(f"code_{case_id}_{scheme.name}")
     if category is None and code is None:
         return None
     opened, now = _opened_at(case_id), datetime.now(UTC)
@@ -86,9 +93,9 @@ def answer_fields(case_id: str, scheme: Scheme | None, *, own: DiagnosisRecord |
         category=category,
         scheme=None if scheme is None else scheme.name,
         code=code,
-        grade=(grade or "").strip() or None,
-        text=(text or "").strip(),
-        confidence=confidence,
+        grade=(kept.get(f"grade_{case_id}") or "").strip() or None,
+        text=(kept.get(f"text_{case_id}") or "").strip(),
+        confidence=kept.get(f"confidence_{case_id}"),
         opened_at=opened,
         seconds_on_case=None if opened is None else (now - opened).total_seconds(),
     )
@@ -99,8 +106,8 @@ def keep_scheme(scheme: Scheme | None) -> None:
     st.session_state[_LAST_SCHEME] = PLAIN if scheme is None else scheme.name
 
 
-def _category(case_id: str, own: DiagnosisRecord | None) -> ReadCategory | None:
-    return st.segmented_control(
+def _show_categories(case_id: str, own: DiagnosisRecord | None) -> None:
+    st.segmented_control(
         "Category",
         list(ReadCategory),
         format_func=CATEGORIES.__getitem__,
@@ -109,10 +116,10 @@ def _category(case_id: str, own: DiagnosisRecord | None) -> ReadCategory | None:
     )
 
 
-def _code(case_id: str, scheme: Scheme, own: DiagnosisRecord | None) -> str | None:
+def _show_codes(case_id: str, scheme: Scheme, own: DiagnosisRecord | None) -> None:
     titles = {category.code: category.title for category in scheme.categories} | {UNDECIDED: "Indeterminate"}
     known = own.code if own is not None and own.scheme == scheme.name and own.code in titles else None
-    return st.pills(
+    st.pills(
         scheme.title,
         list(titles),
         format_func=titles.__getitem__,

@@ -66,7 +66,7 @@ def show_pair(first: DiagnosisRecord, opinion: OpinionRecord) -> None:
 
 def _fields(found: Pair, *, key: str) -> NewComparison:
     look = DISCORDANCES[found.proposal.discordance]
-    st.caption(f"By the reading scheme the difference is: **{look.label.lower()}**. You decide what it means.")
+    st.caption(f"Proposed from the two answers: **{look.label.lower()}**. You decide what the difference means.")
     discordance = st.segmented_control(
         "What the difference means",
         list(Discordance),

@@ -97,16 +97,16 @@ def show_empty_view(view: View) -> None:
     st.info(told, title=title, icon=":material/inbox:")
 
 
-def show_cards(lines: Sequence[Line]) -> None:
+def show_cards(lines: Sequence[Line], *, actor: str) -> None:
     """Show one card a line: what is to be done, on which case, until when; the button opens the case there."""
     for number, line in enumerate(lines[:CARDS]):
         with st.container(border=True):
-            _card(line, number=number)
+            _card(line, number=number, actor=actor)
     if len(lines) > CARDS:
         st.caption(f"{CARDS} of {len(lines)}. Search or choose an urgency to see the others.")
 
 
-def _card(line: Line, *, number: int) -> None:
+def _card(line: Line, *, number: int, actor: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap="xsmall"):
             looks = [TASKS[line.task]]
@@ -115,13 +115,14 @@ def _card(line: Line, *, number: int) -> None:
             show_badges(looks)
             question = f": {plain(line.question)}" if line.question else ""
             st.markdown(f"**Case {plain(line.case_id)}**{question}")
-            st.caption(_facts(line))
+            st.caption(_facts(line, actor=actor))
         if st.button("Open", key=f"open_{number}_{line.task.value}_{line.case_id}", icon=":material/open_in_new:"):
             open_line(line)
 
 
-def _facts(line: Line) -> str:
+def _facts(line: Line, *, actor: str) -> str:
     who = plain(short_name(line.asked_by)) if line.asked_by else "A colleague"
+    who = "You" if line.asked_by == actor else who
     asked = f"{who} asked" + (f" {plain(line.asked_of)}" if line.task is Task.TAKE else "")
     due = [due_in_words(line.due_at, overdue=line.is_overdue)] if line.due_at else []
     return ", ".join([asked, f"waiting {waited_in_words(line.since)}", *due])
@@ -144,8 +145,11 @@ def lines_frame(lines: Sequence[Line]) -> pd.DataFrame:
     )
 
 
-_OF_CASES = ["Case", "Next", "Asked by", "Since"]
-"""Columns that say something about a case rather than a request."""
+_COLUMNS = {
+    View.ASKED: ["Case", "State", "Question", "Asked of", "Urgency", "Due", "Since"],
+    View.LATE: ["Case", "State", "Question", "Asked by", "Asked of", "Urgency", "Due"],
+    View.DEPARTMENT: ["Case", "Next", "Asked by", "Since"],
+}
 
 
 def show_table(lines: Sequence[Line], *, view: View) -> None:
@@ -157,11 +161,11 @@ def show_table(lines: Sequence[Line], *, view: View) -> None:
         key=f"opinions_{view.name.lower()}",
         hide_index=True,
         height="content",
-        column_order=_OF_CASES if view is View.DEPARTMENT else None,
+        column_order=_COLUMNS[view],
         column_config={
             "Case": st.column_config.TextColumn("Case", width=100, pinned=True),
             "Next": _badges("Next", list(TASKS.values()), width=190),
-            "Question": st.column_config.TextColumn("Question", width="large"),
+            "Question": st.column_config.TextColumn("Question", width=330),
             "Urgency": _badges("Urgency", list(URGENCIES.values()), width=90),
             "State": _badges("State", list(STATES.values()), width=120),
             "Due": st.column_config.DatetimeColumn("Due (UTC)", format="YYYY-MM-DD HH:mm", width=125),

@@ -15,7 +15,7 @@ from core.services.next_step import NextStep, Turn
 from core.services.request_rows import RequestRow
 from core.services.worklist import CaseDetail
 from core.settings import Settings
-from core.states import Step
+from core.states import Step, in_words
 from core.vocabulary import ConsultationRole, Discordance, Urgency
 from pages.parts.badges import Look, plain, show_badges
 from pages.parts.compare import record_agreement, show_adjudicate, show_compare
@@ -24,6 +24,7 @@ from pages.parts.consult_words import BLINDINGS, DISCORDANCES, STATES, URGENCIES
 from pages.parts.opinion import hidden_words, show_decline, take_on
 from pages.parts.resolving import show_reopen, show_resolve, show_sign
 
+_SHOWN_LAST = "case_shown_last"
 KEY = "w"
 """Key of the next step, wherever on the page no text is being typed."""
 
@@ -66,6 +67,26 @@ def show_ask_button(scene: CaseScene) -> None:
         _ask(scene, ConsultationRole.SECOND)
 
 
+def note_moved_on(scene: CaseScene, *, own: bool) -> None:
+    """Say that a case moved on since this page last showed it.
+
+    Args:
+        scene: As it is now.
+        own: Whether this reader did something just now, so that it moved by that.
+    """
+    asked = None if scene.step.request is None else scene.step.request.state
+    now = (scene.case_id, scene.status, scene.step.turn, asked)
+    before = st.session_state.get(_SHOWN_LAST)
+    st.session_state[_SHOWN_LAST] = now
+    if own or before is None or before[0] != scene.case_id or before == now:
+        return
+    st.toast(
+        f"Case {plain(scene.case_id)} moved on since you opened it: it is {in_words(scene.status)}.",
+        icon=":material/update:",
+        duration="long",
+    )
+
+
 def show_turn(scene: CaseScene) -> None:
     """Show where the second opinion of a case stands and what comes next; nothing where none was asked for."""
     show = _SHOWN.get(scene.step.turn)
@@ -90,8 +111,15 @@ def _line(looks: list[Look], told: str, buttons: Callable[[], None], *, below: s
             buttons()
 
 
-def _primary(label: str, icon: str) -> bool:
-    return st.button(label, key="next_step", icon=icon, type="primary", shortcut=KEY)
+def _primary(scene: CaseScene, label: str, icon: str) -> bool:
+    # A key of its own for every step: a click on a page that is behind must not take the step that came after.
+    return st.button(label, key=f"next_{scene.step.turn.value}", icon=icon, type="primary", shortcut=KEY)
+
+
+def _choice(label: str, icon: str, *, key: str, primary: bool) -> bool:
+    """Show one of two ways on; the usual one is the primary button."""
+    kind = "primary" if primary else "tertiary"
+    return st.button(label, key=key, icon=icon, type=kind, shortcut=KEY if primary else None)
 
 
 def _request_looks(asked: RequestRow) -> list[Look]:
@@ -119,7 +147,7 @@ def _asked_of_me(scene: CaseScene) -> None:
     def buttons() -> None:
         if not pooled and st.button("Decline", key="decline", icon=":material/block:", type="tertiary"):
             show_decline(scene.settings, asked, user=scene.user)
-        if not taken and _primary("Take it on", ":material/drafts:"):
+        if not taken and _primary(scene, "Take it on", ":material/drafts:"):
             take_on(scene.settings, asked, user=scene.user)
 
     below = (
@@ -163,7 +191,7 @@ def _requester_buttons(scene: CaseScene, asked: RequestRow, *, primary: bool) ->
 
 def _compare(scene: CaseScene) -> None:
     def buttons() -> None:
-        if _primary("Compare the reads", ":material/compare:"):
+        if _primary(scene, "Compare the reads", ":material/compare:"):
             opinion = scene.step.opinion_id or 0
             show_compare(scene.settings, opinion, status=scene.status, user=scene.user)
 
@@ -174,32 +202,24 @@ def _decide(scene: CaseScene) -> None:
     found = scene.consult.comparisons[-1].discordance
     differ = found in (Discordance.MAJOR, Discordance.DEFERRED)
 
-    def buttons() -> None:
-        third = st.button(
-            "Have a third reader decide",
-            key="next_step" if differ else "adjudicate",
-            icon=":material/balance:",
-            type="primary" if differ else "tertiary",
-            shortcut=KEY if differ else None,
-        )
-        same = st.button(
-            "The readers agree",
-            key="agree" if differ else "next_step",
-            icon=":material/handshake:",
-            type="tertiary" if differ else "primary",
-            shortcut=None if differ else KEY,
-        )
-        if third:
+    def third() -> None:
+        if _choice("Have a third reader decide", ":material/balance:", key="adjudicate", primary=differ):
             show_adjudicate(scene.settings, scene.case_id, status=scene.status, user=scene.user)
-        if same:
+
+    def same() -> None:
+        if _choice("The readers agree", ":material/handshake:", key="agree", primary=not differ):
             record_agreement(scene.settings, scene.case_id, status=scene.status, user=scene.user)
+
+    def buttons() -> None:
+        for show in (same, third) if differ else (third, same):
+            show()
 
     _line([DISCORDANCES[found]], "**Compared.** Agree, after talking it over, or have a third reader decide.", buttons)
 
 
 def _third(scene: CaseScene) -> None:
     def buttons() -> None:
-        if _primary("Ask a third reader", ":material/balance:"):
+        if _primary(scene, "Ask a third reader", ":material/balance:"):
             _ask(scene, ConsultationRole.ADJUDICATOR)
 
     _line([], "**The readers differ.** Somebody who has had no part in the case decides.", buttons)
@@ -207,7 +227,7 @@ def _third(scene: CaseScene) -> None:
 
 def _resolve(scene: CaseScene) -> None:
     def buttons() -> None:
-        if _primary("Record the resolution", ":material/task_alt:"):
+        if _primary(scene, "Record the resolution", ":material/task_alt:"):
             reads = scene.detail.diagnoses
             show_resolve(scene.settings, scene.case_id, reads=reads, status=scene.status, user=scene.user)
 
@@ -219,7 +239,7 @@ def _resolve(scene: CaseScene) -> None:
 def _sign(scene: CaseScene) -> None:
     def buttons() -> None:
         _reopen_button(scene)
-        if _primary("Sign", ":material/draw:"):
+        if _primary(scene, "Sign", ":material/draw:"):
             _open_sign(scene)
 
     _line([], "**Resolved.** The resolution takes effect with a signature.", buttons)

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.parts.actions import attempt
+from core.errors import SecondReadError
+from pages.parts.actions import attempt, notify
+
+_REFUSED = "refused"
 
 
 def form_id(name: str) -> str:
@@ -29,6 +32,41 @@ def send(name: str, action: Callable[[str], object], *, done: str) -> None:
     if attempt(lambda: action(form_id(name)), done=done):
         st.session_state.pop(f"form:{name}", None)
         st.rerun()
+
+
+def take_in(name: str, action: Callable[[str], object], *, done: str, typed: str) -> None:
+    """Send a form from a callback; a refusal waits for `show_refusal`, with what was typed.
+
+    Args:
+        name: Of the form.
+        action: Calls one service with the form's id.
+        done: What to say when it worked.
+        typed: Text that would be lost if the page has no place for the form any more.
+    """
+    try:
+        action(form_id(name))
+    except SecondReadError as err:
+        refuse(str(err), typed=typed)
+        return
+    st.session_state.pop(f"form:{name}", None)
+    notify(done)
+
+
+def refuse(sentence: str, *, typed: str = "") -> None:
+    """Have the next `show_refusal` say why something was not done."""
+    st.session_state[_REFUSED] = (sentence, typed)
+
+
+def show_refusal() -> None:
+    """Say why what was sent from a callback was refused, once, and give back what was typed."""
+    refused: tuple[str, str] | None = st.session_state.pop(_REFUSED, None)
+    if refused is None:
+        return
+    sentence, typed = refused
+    st.error(sentence, icon=":material/error:")
+    if typed:
+        st.caption("What you typed, to copy from:")
+        st.code(typed, language=None, wrap_lines=True)
 
 
 def dialog_ends(label: str, *, icon: str, name: str, disabled: bool = False) -> bool:

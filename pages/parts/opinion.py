@@ -7,13 +7,14 @@ import streamlit as st
 from core.server.identity import User
 from core.services.opinion import acknowledge, decline, submit_opinion
 from core.services.request_rows import RequestRow
+from core.services.scheme_library import Scheme
 from core.services.visibility import Visibility
 from core.settings import Settings
 from core.vocabulary import AdditionalWork
 from pages.parts.actions import attempt
-from pages.parts.answer_form import answer_fields, keep_scheme
+from pages.parts.answer_form import answer_fields, answer_of, keep_scheme
 from pages.parts.consult_words import WORK
-from pages.parts.forms import ask_reason, send
+from pages.parts.forms import ask_reason, refuse, take_in
 from pages.parts.reading import form_head
 
 
@@ -66,31 +67,44 @@ def show_not_taken(seen: Visibility) -> None:
 
 def show_opinion_form(settings: Settings, asked: RequestRow, *, user: User) -> None:
     """Show the form of an opinion; sending it locks the opinion for good."""
-    name = f"opinion_{asked.consultation_id}"
     scheme = form_head(settings, asked.case_id, title="Your opinion", own=None)
-    with st.form(name, enter_to_submit=False):
-        answer = answer_fields(asked.case_id, scheme, own=None)
-        work = st.pills(
+    with st.form(f"opinion_{asked.consultation_id}", enter_to_submit=False):
+        answer_fields(asked.case_id, scheme, own=None)
+        st.pills(
             "Additional work (optional)",
             [one for one in AdditionalWork if one is not AdditionalWork.NONE],
             selection_mode="multi",
             format_func=WORK.__getitem__,
-            key=f"work_{asked.consultation_id}",
+            key=_work_key(asked),
         )
-        submitted = st.form_submit_button(
-            "Lock my opinion", type="primary", icon=":material/lock:", key=f"lock_{asked.consultation_id}"
+        st.form_submit_button(
+            "Lock my opinion",
+            type="primary",
+            icon=":material/lock:",
+            key=f"lock_{asked.consultation_id}",
+            on_click=_lock,
+            args=(settings, asked, scheme, user),
         )
         st.caption("Locked for good. Then everything is revealed, and the reads are compared.")
-    if not submitted:
-        return
+
+
+def _work_key(asked: RequestRow) -> str:
+    return f"work_{asked.consultation_id}"
+
+
+def _lock(settings: Settings, asked: RequestRow, scheme: Scheme | None, user: User) -> None:
+    """Lock the opinion: a callback, since the page that is drawn next may have no place for this form any more."""
+    answer = answer_of(asked.case_id, scheme)
     if answer is None:
-        st.warning("Choose a category first.", icon=":material/edit:")
+        refuse("Choose a category first.")
         return
     keep_scheme(scheme)
-    send(
-        name,
+    work = st.session_state.get(_work_key(asked)) or ()
+    take_in(
+        f"opinion_{asked.consultation_id}",
         lambda key: submit_opinion(
             settings, asked.consultation_id, answer, additional_work=work, key=key, actor=user.actor
         ),
         done="Your opinion is locked. Everything is shown now.",
+        typed=answer.text,
     )

@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
 from core.vocabulary import COUNTING_ROLES
 from pages.parts.actions import attempt
-from pages.parts.answer_form import answer_fields, choose_scheme, keep_scheme
+from pages.parts.answer_form import answer_fields, answer_of, choose_scheme, keep_scheme
 from pages.parts.badges import CATEGORIES, VERDICTS, in_words, plain, time_in_words
 from pages.parts.forms import send
 
@@ -31,7 +31,13 @@ def latest_of(reader: str, records: Sequence[DiagnosisRecord] | Sequence[ReviewR
 
 
 def show_diagnosis(
-    settings: Settings, case_id: str, *, user: User, diagnoses: Sequence[DiagnosisRecord], primary: bool = True
+    settings: Settings,
+    case_id: str,
+    *,
+    user: User,
+    diagnoses: Sequence[DiagnosisRecord],
+    primary: bool = True,
+    settled: bool = False,
 ) -> None:
     """Show the reader's own diagnosis with a way to correct it, or the form to record the first.
 
@@ -41,6 +47,7 @@ def show_diagnosis(
         user: Who reads.
         diagnoses: Reads of the case that this reader may see.
         primary: Whether recording a diagnosis is the reader's next step.
+        settled: Whether the case takes no reads any more.
     """
     own = latest_of(user.actor, diagnoses)
     if isinstance(own, DiagnosisRecord) and own.role not in COUNTING_ROLES:
@@ -52,11 +59,15 @@ def show_diagnosis(
         st.subheader("Your diagnosis")
         st.caption("Your role does not record diagnoses.")
         return
+    if settled and not isinstance(own, DiagnosisRecord):
+        return
     if not isinstance(own, DiagnosisRecord):
         _diagnosis_form(settings, case_id, user=user, own=None, title="Your diagnosis", primary=primary)
         return
     st.subheader("Your diagnosis")
     show_read(own)
+    if settled:
+        return
     with st.expander("Correct my diagnosis", icon=":material/edit:"):
         st.caption("The entry above stays in the log; the new one supersedes it.")
         _diagnosis_form(settings, case_id, user=user, own=own, primary=False)
@@ -99,7 +110,7 @@ def _diagnosis_form(
 ) -> None:
     scheme = form_head(settings, case_id, title=title, own=own)
     with st.form(f"diagnosis_{case_id}", border=own is None, enter_to_submit=False):
-        answer = answer_fields(case_id, scheme, own=own)
+        answer_fields(case_id, scheme, own=own)
         submitted = st.form_submit_button(
             "Record correction" if own else "Record diagnosis",
             type="primary" if primary else "secondary",
@@ -108,6 +119,7 @@ def _diagnosis_form(
         )
     if not submitted:
         return
+    answer = answer_of(case_id, scheme)
     if answer is None:
         st.warning("Choose a category first.", icon=":material/edit:")
         return
