@@ -16,7 +16,7 @@ BROKEN = 1
 
 @click.group("log", cls=FullHelpGroup)
 def command() -> None:
-    """Check the append-only log."""
+    """Check the append-only log, and rebuild what is derived from it."""
 
 
 @command.command("verify")
@@ -32,3 +32,16 @@ def verify(*, home: Path | None) -> None:
     click.echo(result.message, err=not result.ok)
     if not result.ok:
         sys.exit(BROKEN)
+
+
+@command.command("rebuild")
+@home_option
+def rebuild(*, home: Path | None) -> None:
+    """Derive the summaries behind the worklist anew from the log; the log itself is not changed.
+
+    They are kept up to date by themselves: this is for a file that was repaired by hand.
+    """
+    from core.services.catalogue import rebuild_summaries
+
+    count = rebuild_summaries(settings_for(home))
+    click.echo(f"Rebuilt the summaries of {count:,} cases.")

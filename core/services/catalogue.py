@@ -17,6 +17,7 @@ from core.settings import Settings
 from core.store import cases, results
 from core.store.connection import Log, open_log, reading, writing
 from core.store.records import RunRecord, SlideRecord, VerifyResult
+from core.store.summary import rebuild
 from core.store.values import utc_now
 from core.store.verification import verify
 
@@ -190,6 +191,15 @@ def slide_runs(settings: Settings, slide_id: str) -> tuple[RunRecord, ...]:
 def verify_log(settings: Settings) -> VerifyResult:
     """Check the whole log; see `core.store.verification.verify`."""
     return verify(settings)
+
+
+def rebuild_summaries(settings: Settings) -> int:
+    """Derive the summaries of all cases anew from the log; return how many there are.
+
+    For whoever has the files: it needs no permission within the program, and changes nothing that the log says.
+    """
+    with open_log(settings) as database:
+        return rebuild(database)
 
 
 def _check(request: SlideRequest) -> None:

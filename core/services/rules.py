@@ -25,9 +25,9 @@ from core.services.flagging import cases_due, refresh_flags
 from core.services.rule_sets import RuleSetState, active_rules, built_in, states_in
 from core.services.visibility import blinds_of
 from core.settings import Settings
-from core.store import reviews
 from core.store.connection import Log, open_log, reading, writing
 from core.store.events import Action, append_event, rules_entity
+from core.store.summary_pages import hidden_unread
 from core.triage import threshold_for_capacity
 
 __all__ = [
@@ -257,9 +257,7 @@ def _hidden(database: Log, actor: str) -> frozenset[str]:
     """Return the cases on which the model's result is hidden from an actor."""
     if kind_of(actor) is not ActorKind.PERSON:
         return frozenset()
-    unread = database.conn.execute("SELECT case_id FROM case_summary WHERE diagnosis IS NULL")
-    names = frozenset(case_id for (case_id,) in unread) - reviews.revealed_cases(database, actor=actor)
-    return names | frozenset(blinds_of(database, actor=actor))
+    return hidden_unread(database, actor=actor) | frozenset(blinds_of(database, actor=actor))
 
 
 def _kinds(evidence: CaseEvidence, rules: RuleSet) -> frozenset[FlagKind]:

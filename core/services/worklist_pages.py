@@ -18,7 +18,6 @@ from core.services.masking import BLINDED_MAY_SEE, SAYS_NOTHING_OF_THE_CALL
 from core.services.visibility import ALL, UNREAD, Visibility, awaited_cases, blinds_of
 from core.services.worklist import CaseRow, row_for
 from core.settings import Settings
-from core.store import reviews
 from core.store.connection import Log, open_log, reading
 from core.store.overview import overview
 from core.store.summary_pages import PageRow, Sight, WorklistOrder, WorklistQuery, summary_page
@@ -127,7 +126,6 @@ def sight_of(database: Log, actor: str | None, *, blinds: Mapping[str, Visibilit
         actor=actor,
         # Whoever owns the files has them all; such an actor gives no opinion.
         everything=kind_of(actor) is not ActorKind.PERSON,
-        revealed=reviews.revealed_cases(database, actor=actor),
         blinded=frozenset(blinds),
         without_first_read=frozenset(case_id for case_id, seen in blinds.items() if not seen.first_read),
         awaited=awaited_cases(database, actor=actor),

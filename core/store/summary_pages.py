@@ -56,8 +56,6 @@ class Sight:
 
     actor: str = ""
     everything: bool = False
-    revealed: frozenset[str] = frozenset()
-    """Unread cases whose result the person had revealed."""
     blinded: frozenset[str] = frozenset()
     """Cases on which a blinded opinion is awaited from the person."""
     without_first_read: frozenset[str] = frozenset()
@@ -113,7 +111,8 @@ _SHOWN = """
         CASE WHEN blind THEN {first} WHEN seen THEN priority WHEN {settled} THEN 0 ELSE {open_band} END AS priority,
         CASE WHEN seen THEN benefit WHEN {settled} AND NOT blind THEN 0.0 ELSE {unknown} END AS benefit,
         blind = 0 AND {settled} AS settled
-    FROM (SELECT *, NOT blind AND (:everything OR diagnosis IS NOT NULL OR {revealed}) AS seen
+    FROM (SELECT *, NOT blind AND (:everything OR diagnosis IS NOT NULL
+            OR coalesce(instr(revealed_to, :revealed_line), 0)) AS seen
           FROM (SELECT *, {blind} AS blind, {full} AS full FROM case_summary))
 """
 
@@ -133,7 +132,6 @@ def _shown(sight: Sight) -> str:
         .replace("{open_band}", f"CASE {arms} ELSE 1 END" if arms else "1")
         .replace("{settled}", _SETTLED)
         .replace("{unknown}", str(UNKNOWN_BENEFIT))
-        .replace("{revealed}", within(sight.revealed, "revealed"))
         .replace("{blind}", within(sight.blinded, "blinded"))
         .replace("{full}", within(sight.without_first_read, "without_first_read"))
     )
@@ -155,7 +153,7 @@ def _parameters(sight: Sight, query: WorklistQuery) -> dict[str, object]:
         "everything": int(sight.everything),
         "open_bits": _bits(sight.open_kinds),
         "blinded_bits": _bits(sight.blinded_kinds),
-        "revealed": json.dumps(sorted(sight.revealed)),
+        "revealed_line": f"\n{sight.actor}\n",
         "blinded": json.dumps(sorted(sight.blinded)),
         "without_first_read": json.dumps(sorted(sight.without_first_read)),
         "awaited": json.dumps(sorted(sight.awaited)),
@@ -221,6 +219,15 @@ def summary_page(
         by_status={one: sum(count for status, _, count in groups if status == one.value) for one in CaseStatus},
         by_kind={one: sum(count for _, kinds, count in groups if kinds & BITS[one]) for one in FlagKind},
     )
+
+
+def hidden_unread(database: Database, *, actor: str) -> frozenset[str]:
+    """Return the cases that nobody has read and whose result was not revealed to an actor."""
+    rows = database.conn.execute(
+        "SELECT case_id FROM case_summary WHERE diagnosis IS NULL AND NOT coalesce(instr(revealed_to, ?), 0)",
+        (f"\n{actor}\n",),
+    )
+    return frozenset(case_id for (case_id,) in rows)
 
 
 def _fits(query: WorklistQuery, status: str, kinds: int) -> bool:

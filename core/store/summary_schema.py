@@ -13,7 +13,7 @@ BITS = {kind: 1 << place for place, kind in enumerate(FlagKind)}
 
 COLUMNS = (
     *("case_id", "site", "added_at", "assigned_to", "slides", "slides_ok", "diagnosis", "diagnosis_by", "status"),
-    *("kinds", "priority", "severity", "probability", "quality", "benefit"),
+    *("kinds", "priority", "severity", "probability", "quality", "benefit", "revealed_to"),
 )
 
 _MARGIN = """CASE WHEN runs.decision_score >= coalesce(runs.threshold, 1.0)
@@ -117,7 +117,12 @@ _SUMMARY = f"""
         CASE WHEN {_READERS_WEIGH_MORE} THEN reader_share ELSE model_share END AS probability,
         quality,
         CASE WHEN {_SETTLED} THEN 0.0
-            ELSE max(coalesce(reader_weight, 0.0) * reader_share, model_weight * model_share) * quality END AS benefit
+            ELSE max(coalesce(reader_weight, 0.0) * reader_share, model_weight * model_share) * quality END AS benefit,
+        -- Who had the result of an unread case revealed, a name a line; of a read case everybody may see it.
+        CASE WHEN diagnosis IS NULL THEN (SELECT char(10) || group_concat(actor, char(10)) || char(10) FROM (
+            SELECT DISTINCT events.actor FROM events
+            WHERE events.entity = 'case:' || weighed.case_id AND events.action = 'model.revealed'
+            ORDER BY events.actor)) END AS revealed_to
     FROM ({{weighed}}) AS weighed
 """  # noqa: S608 - constants
 
@@ -145,7 +150,8 @@ SUMMARY_TABLE = (
         severity REAL NOT NULL,
         probability REAL NOT NULL,
         quality REAL NOT NULL,
-        benefit REAL NOT NULL
+        benefit REAL NOT NULL,
+        revealed_to TEXT
     ) STRICT""",
 )
 
@@ -167,6 +173,7 @@ _CHANGES = {
     "diagnoses_insert": ("AFTER INSERT ON diagnoses", "= NEW.case_id"),
     "reviews_insert": ("AFTER INSERT ON reviews", "= NEW.case_id"),
     "case_states_insert": ("AFTER INSERT ON case_states", "= NEW.case_id"),
+    "reveals_insert": ("AFTER INSERT ON events WHEN NEW.action = 'model.revealed'", "= substr(NEW.entity, 6)"),
 }
 
 TRIGGER_NAMES = tuple(f"summary_{name}" for name in _CHANGES)

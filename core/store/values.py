@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import cast
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -28,6 +29,11 @@ def time_of(text: str) -> datetime:
 def time_or_none(text: str | None) -> datetime | None:
     """Return the time that `time_text` wrote, or None for None."""
     return None if text is None else time_of(text)
+
+
+def quoted(text: str) -> str:
+    """Return a text as `canonical_json` writes it."""
+    return encode_basestring(text)
 
 
 def canonical_json(value: object) -> str:

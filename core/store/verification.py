@@ -11,11 +11,11 @@ from sqlite_utils import Database
 
 from core.settings import Settings
 from core.store.connection import open_log, reading
-from core.store.events import GENESIS
+from core.store.events import GENESIS, chained_text
 from core.store.people_check import altered_people
 from core.store.records import VerifyResult
 from core.store.seals import Sealed, count_of, digest_of
-from core.store.values import canonical_json, json_object
+from core.store.values import json_object
 
 _Row = tuple[int, str, str, str, str, str, str, str]
 _SEAL_MARK = '"sealed":'
@@ -93,8 +93,8 @@ def _chain(database: Database) -> Iterator[_Row]:
             raise _BrokenError(
                 seq, f"Event {seq} does not follow the event before it: it was reordered, replaced or inserted."
             )
-        content = {"seq": seq, "at_utc": at_utc, "actor": actor, "action": action, "entity": entity, "payload": payload}
-        if sha256(f"{prev_hash}|{canonical_json(content)}".encode()).hexdigest() != digest:
+        text = chained_text(prev_hash, seq, at_utc, actor, action, entity, payload)
+        if sha256(text.encode()).hexdigest() != digest:
             raise _BrokenError(seq, f"Event {seq} ({action} of {entity}) was altered: its hash no longer fits.")
         last, expected = digest, expected + 1
         yield row

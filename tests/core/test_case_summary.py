@@ -45,9 +45,10 @@ reads = st.tuples(
     st.just("read"), st.sampled_from(sorted(CASES)), st.sampled_from(ReadCategory), st.sampled_from(ReadRole)
 )
 answers = st.tuples(st.just("review"), st.sampled_from(sorted(CASES)), st.sampled_from(("ann", "bob")))
+reveals = st.tuples(st.just("reveal"), st.sampled_from(sorted(CASES)), st.sampled_from(("ann", "bob")))
 moves = st.tuples(st.just("state"), st.sampled_from(sorted(CASES)), st.sampled_from(CaseStatus))
 assigned = st.tuples(st.just("assign"), st.sampled_from(sorted(CASES)), st.sampled_from((None, "bob")))
-steps = st.lists(st.one_of(runs, flagged, reads, answers, moves, assigned), max_size=14)
+steps = st.lists(st.one_of(runs, flagged, reads, answers, reveals, moves, assigned), max_size=14)
 
 
 def prepared(settings: Settings) -> None:
@@ -74,6 +75,8 @@ def do(database, number: int, step) -> None:
             )
         case ("review", case_id, actor):
             reviews.insert_review(database, case_id, verdict=ReviewVerdict.AGREE, note="", actor=actor)
+        case ("reveal", case_id, actor):
+            reviews.insert_reveal(database, case_id, because="chosen by the reader", actor=actor)
         case ("state", case_id, after):
             insert_change(database, case_id, step="x", before=CaseStatus.UNREAD, after=after, actor="ann")
         case ("assign", case_id, who):
@@ -103,6 +106,9 @@ def test_the_maintained_table_is_the_rebuilt_one_and_says_what_the_worklist_says
         assert (found["diagnosis"], found["diagnosis_by"]) == (row.diagnosis and row.diagnosis.value, row.diagnosis_by)
         assert (found["slides"], found["assigned_to"]) == (row.slides, row.assigned_to)
         assert found["kinds"] == sum({BITS[flag.kind] for flag in row.flags})
+        told = [case_id for case_id in CASES if case_id == found["case_id"] and row.diagnosis is None]
+        names = sorted({step[2] for step in drawn if step[0] == "reveal" and step[1] in told})
+        assert (found["revealed_to"] or "").split() == names
         settled = row.status in (CaseStatus.REVIEWED, CaseStatus.RESOLVED, CaseStatus.SIGNED)
         product = found["severity"] * found["probability"] * found["quality"]
         assert math.isclose(found["benefit"], 0.0 if settled else product, abs_tol=1e-12)

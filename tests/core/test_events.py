@@ -19,8 +19,9 @@ from core.errors import ConflictError
 from core.services import review
 from core.settings import Settings
 from core.store.connection import open_log, writing
-from core.store.events import GENESIS, append_event, events_of
+from core.store.events import GENESIS, append_event, chained_text, events_of
 from core.store.migrations import LOG_TABLES
+from core.store.values import canonical_json
 from core.store.verification import verify
 
 
@@ -204,3 +205,10 @@ def test_processes_that_begin_a_log_together_write_one_whole_chain(settings: Set
     assert [process.wait(timeout=60) for process in processes] == [0] * 4
     result = verify(settings)
     assert (result.ok, result.rows) == (True, 160)
+
+
+@given(st.integers(1, 2**62), st.lists(st.text(), min_size=5, max_size=5))
+def test_the_chained_text_is_the_canonical_json(seq: int, words: list[str]) -> None:
+    at_utc, actor, action, entity, payload = words
+    content = {"seq": seq, "at_utc": at_utc, "actor": actor, "action": action, "entity": entity, "payload": payload}
+    assert chained_text("ab", seq, at_utc, actor, action, entity, payload) == f"ab|{canonical_json(content)}"

@@ -248,7 +248,7 @@ def test_an_import_never_supersedes_what_a_person_recorded_here(settings, tmp_pa
     assert take_in(settings, path, scheme=None, role=ReadRole.SECOND).added == 1
     detail = case_detail(settings, "A")
     assert detail.case.diagnosis is ReadCategory.BENIGN
-    assert [flag.kind for flag in detail.flags] == [FlagKind.MODEL_HIGHER]
+    assert [flag.kind for flag in detail.flags] == [FlagKind.MODEL_HIGHER, FlagKind.READER_DISAGREEMENT]
 
 
 def test_who_may_not_import(settings, table):
