@@ -83,12 +83,12 @@ def _show_opinions(scene: CaseScene) -> None:
 
 def _show_comparison(made: ComparisonRecord) -> None:
     show_badges([DISCORDANCES[made.discordance]])
-    parts = [f"differs in {BASES[made.basis].lower()}"] if made.basis else []
-    parts.append(f"change of management: {IMPACTS[made.management_impact].lower()}")
+    parts = [f"Change of management: {IMPACTS[made.management_impact].lower()}"]
+    parts += [f"differs in: {BASES[made.basis].lower()}"] if made.basis else []
     parts += [f"came from: {ERRORS[made.error_type].lower()}"] if made.error_type else []
     if made.proposed is not made.discordance:
         parts.append(f"the reading scheme says {DISCORDANCES[made.proposed].label.lower()}")
-    st.caption(f"{'; '.join(parts)}. {plain(short_name(made.author))}, {time_in_words(made.created_at)}".capitalize())
+    st.caption(f"{'; '.join(parts)}. {plain(short_name(made.author))}, {time_in_words(made.created_at)}")
     if made.note:
         st.markdown(plain(made.note))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,7 +24,8 @@ from core.vocabulary import Blinding, ConsultationState, ConsultationType, Disco
 
 STORY, TABS, ORDER = "STORY-1", "TABS-2", "ORDER-3"
 ANNIKA, CLEO, DAN, VERA = (f"{name} (demonstration)" for name in PEOPLE)
-SECRETS = ("Annika", "Atypia", "atypia", "Zebra", "Model higher", "idc (0.87", f"{SCORE}", f"{SCORE:.3f}")
+FLAG = "Model higher"
+SECRETS = ("Annika", "Atypia", "atypia", "Zebra", FLAG, "idc (0.87", f"{SCORE}", f"{SCORE:.3f}")
 """What a blinded consultant's browser must never receive: the author, the answer and the score."""
 WAIT_MS = 30_000
 
@@ -74,7 +75,9 @@ def visit(opened: Visits, path: str, who: str) -> Page:
 
 
 def button(place: Page | Locator, name: str) -> Locator:
-    return place.get_by_role("button", name=re.compile(rf"^{name}\s*W?$", re.IGNORECASE)).first
+    """A button of the page, or of a dialog, by the end of its text: before it stands its icon, after it its key."""
+    inside = place.get_by_test_id("stMain") if isinstance(place, Page) else place
+    return inside.locator("button").filter(has_text=re.compile(rf"{name}\s*W?$")).first
 
 
 def dialog(page: Page) -> Locator:
@@ -100,6 +103,12 @@ def ask_in_dialog(page: Page, *, open_with: str, whom: str, question: str) -> No
     expect(page.get_by_text("Waiting for the opinion of")).to_be_visible()
 
 
+def told_nothing(wire: Wire, secrets: Sequence[str]) -> None:
+    assert len(wire.frames) > 10
+    assert wire.tells("Invasion?"), "the payload is read here, so that an absence means something"
+    assert [secret for secret in secrets if wire.tells(secret)] == []
+
+
 def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     ann = visit(opened, f"/case?case={STORY}", ANNIKA)
     ann.get_by_label("Grade or type (optional)").fill("Zebra pattern")
@@ -123,14 +132,12 @@ def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     expect(button(cleo, "Lock my opinion")).to_be_visible()
     cleo.get_by_role("tab", name="History").click()
     shown = cleo.locator("body").inner_text()
+    told_nothing(wire, SECRETS)
+    assert not [secret for secret in SECRETS if secret in shown]
     cleo.get_by_role("link", name="Worklist").click()
     expect(cleo.get_by_text("of 3 cases")).to_be_visible()
     idle(cleo)
-    assert len(wire.frames) > 10
-    assert wire.tells("Invasion?"), "the payload is read here, so that an absence means something"
-    for secret in SECRETS:
-        assert not wire.tells(secret), f"{secret} reached the browser of a blinded consultant"
-        assert secret not in shown
+    told_nothing(wire, [secret for secret in SECRETS if secret != FLAG])  # the worklist's columns know every flag
     cleo.context.close()  # half-way: what was taken on stays taken on
 
     cleo = visit(opened, f"/case?case={STORY}", CLEO)
@@ -155,7 +162,7 @@ def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     dan.get_by_text("Malignant", exact=True).click()
     button(dan, "Lock my opinion").click()
     button(dan, "Record the resolution").click()
-    expect(dialog(dan).get_by_text("The third reader decided")).to_be_visible()
+    expect(dialog(dan).get_by_label("How it was settled")).to_have_value("The third reader decided")
     button(dialog(dan), "Record the resolution").click()
     button(dan, "Sign").click()
     name = dialog(dan).get_by_label("Type your name to sign")
