@@ -99,7 +99,7 @@ def test_a_second_opinion_never_becomes_the_diagnosis_by_itself(case: Settings) 
     give(case, ask(case), actor="cleo")
     detail = case_detail(case, "C1")
     assert (detail.case.diagnosis, detail.case.diagnosis_by) == (ReadCategory.BENIGN, "ann")
-    assert [flag.kind.value for flag in detail.flags] == ["model_higher"]
+    assert [flag.kind.value for flag in detail.flags] == ["model_higher", "reader_disagreement"]
 
 
 def test_an_opinion_keeps_what_was_hidden_and_how_long_it_took(case: Settings) -> None:
