@@ -74,7 +74,7 @@ def test_the_columns_of_a_manifest_in_the_readme_are_taken(tmp_path: Path) -> No
     found = re.search(r"columns ((?:\w+, )+\w+)", README)
     assert found is not None
     columns = found.group(1).split(", ")
-    assert set(columns) == {"path", "case", "mpp", "stain", "site", "scanner"}
+    assert set(columns) == {"path", "case", "mpp", "stain", "tissue", "site", "scanner"}
     manifest = tmp_path / "manifest.csv"
     values = {"path": "a.svs", "mpp": "0.5", "stain": "he"}
     manifest.write_text(f"{','.join(columns)}\n{','.join(values.get(column, 'x') for column in columns)}\n")
