@@ -19,7 +19,7 @@ from core.flags import CaseEvidence, case_flags, disagreement_probability, syste
 from core.roles import Permission
 from core.rules import RuleSet, Threshold, parse_rules, rules_text
 from core.services.answers import plain_text
-from core.services.authority import ActorKind, kind_of, require
+from core.services.authority import ActorKind, kind_of, require, require_now
 from core.services.evidence import evidence_of
 from core.services.flagging import cases_due, refresh_flags
 from core.services.rule_sets import RuleSetState, active_rules, built_in, states_in
@@ -198,6 +198,7 @@ def apply_rules(settings: Settings, *, limit: int | None = None, actor: str) -> 
     Raises:
         NotAllowedError: the actor may not do this.
     """
+    require_now(settings, actor, Permission.REFRESH_FLAGS)
     due = cases_due(settings)
     now = due if limit is None else due[:limit]
     for case_id in now:

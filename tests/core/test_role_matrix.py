@@ -36,6 +36,12 @@ VIEWER, STRANGER = "vic", "nobody known"
 
 VIEWER_MAY = {
     "worklist.worklist": "looking at the list",
+    "worklist_pages.worklist_page": "looking at the list",
+    "triage_board.board": "looking at reports",
+    "triage_board.day_view": "looking at one's own day",
+    "reports.report": "looking at reports",
+    "agreement_view.agreement_view": "looking at reports",
+    "coverage.coverage_of": "looking at reports",
     "review.open_case": "looking at a case; that the result was seen is logged",
     "visibility.open_case": "looking at a case; that the result was seen is logged",
     "consult_lists.inbox": "looking at requests",
