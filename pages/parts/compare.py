@@ -29,7 +29,7 @@ _USUAL_IMPACT = {
 
 def show_compare(settings: Settings, opinion_id: int, *, status: CaseStatus, user: User) -> None:
     """Open the dialog that compares an opinion with the read it was asked about."""
-    show = st.dialog("Compare the reads", icon=":material/compare:", width="large", on_dismiss="rerun")
+    show = st.dialog("Compare the reads", icon=":material/compare:", width="large")
     show(_compare)(settings, opinion_id, status, user)
 
 

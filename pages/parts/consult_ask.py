@@ -48,7 +48,7 @@ def show_ask(
         status: Of the case as the page shows it; the service refuses if it moved on meanwhile.
         user: Who asks.
     """
-    show = st.dialog(_TITLES[role], icon=":material/forward_to_inbox:", width="large", on_dismiss="rerun")
+    show = st.dialog(_TITLES[role], icon=":material/forward_to_inbox:", width="large")
     show(_ask)(settings, case_id, role, slides, status, user)
 
 
@@ -104,7 +104,7 @@ def _ask(
 
 def show_ask_other(settings: Settings, asked: RequestRow, *, user: User) -> None:
     """Open the dialog that asks somebody else instead."""
-    show = st.dialog("Ask somebody else", icon=":material/switch_account:", width="medium", on_dismiss="rerun")
+    show = st.dialog("Ask somebody else", icon=":material/switch_account:", width="medium")
     show(_ask_other)(settings, asked, user)
 
 

@@ -107,4 +107,4 @@ def ask_reason(
         if dialog_ends(button, icon=icon, name=name):
             send(name, lambda _key: action(reason or ""), done=done)
 
-    st.dialog(title, icon=icon, on_dismiss="rerun")(content)()
+    st.dialog(title, icon=icon)(content)()

@@ -39,7 +39,7 @@ def show_resolve(
     settings: Settings, case_id: str, *, reads: Sequence[DiagnosisRecord], status: CaseStatus, user: User
 ) -> None:
     """Open the dialog that records how the case was settled."""
-    show = st.dialog("Record the resolution", icon=":material/task_alt:", width="large", on_dismiss="rerun")
+    show = st.dialog("Record the resolution", icon=":material/task_alt:", width="large")
     show(_resolve)(settings, case_id, reads, status, user)
 
 
@@ -156,7 +156,7 @@ def show_sign(
     settings: Settings, case_id: str, *, reads: Sequence[DiagnosisRecord], status: CaseStatus, user: User
 ) -> None:
     """Open the dialog that signs the resolution."""
-    show = st.dialog("Sign the resolution", icon=":material/draw:", width="medium", on_dismiss="rerun")
+    show = st.dialog("Sign the resolution", icon=":material/draw:", width="medium")
     show(_sign)(settings, case_id, reads, status, user)
 
 

@@ -93,6 +93,8 @@ def idle(page: Page) -> None:
 
 
 def ask_in_dialog(page: Page, *, open_with: str, whom: str, question: str) -> None:
+    expect(button(page, open_with)).to_be_visible()
+    idle(page)
     button(page, open_with).click()
     dialog(page).get_by_label("Question").fill(question)
     dialog(page).locator("[class*='st-key-person_'] input").click()
@@ -152,6 +154,8 @@ def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     button(ann, "Compare the reads").click()
     expect(dialog(ann).get_by_text("Annika Firstreader", exact=False)).to_be_visible()
     button(dialog(ann), "Record the comparison").click()
+    expect(button(ann, "Have a third reader decide")).to_be_visible()
+    idle(ann)
     button(ann, "Have a third reader decide").click()
     button(dialog(ann), "Have a third reader decide").click()
     ask_in_dialog(ann, open_with="Ask a third reader", whom="Dan Decider", question="Which of the two?")
@@ -164,6 +168,8 @@ def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     button(dan, "Record the resolution").click()
     expect(dialog(dan).get_by_label("How it was settled")).to_have_value("The third reader decided")
     button(dialog(dan), "Record the resolution").click()
+    expect(button(dan, "Sign")).to_be_visible()
+    idle(dan)
     button(dan, "Sign").click()
     name = dialog(dan).get_by_label("Type your name to sign")
     name.fill("Annika Firstreader")
