@@ -36,9 +36,7 @@ def make_case(settings: Settings, folder: Path, case_id: str) -> None:
     path = write_slide(folder / f"{slide_id}.tif", slide_image(WIDTH, HEIGHT, stain="ihc"), mpp=MPP, levels=2)
     add_slides(settings, [SlideRequest(path, case_id, None, Stain.HE, "Breast", None)], actor=CLERK)
     scores = {"no_idc": 1 - SCORE, "idc": SCORE}
-    run = replace(
-        run_of(slide_id, WIDTH, HEIGHT, mpp=MPP), scores={"top_k_mean": scores}, decision_score=SCORE
-    )
+    run = replace(run_of(slide_id, WIDTH, HEIGHT, mpp=MPP), scores={"top_k_mean": scores}, decision_score=SCORE)
     RunFolder.of(settings, slide_id, run.run_id).write_tiles(tile_table(WIDTH, HEIGHT))
     with open_log(settings) as database, writing(database):
         save_run(database, run)
