@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 
 from core.domain import Region, SlideStatus
 from core.errors import CancelledError, NotFoundError, StorageError
-from core.services.flagging import CARRYING_ARTEFACT
 from core.services.gallery import GalleryKind, gallery
 from core.services.layers import class_names, model_layer
 from core.services.run_files import RunFolder
 from core.services.tile_results import analyse_tiles
 from core.settings import Settings
 from core.slides import open_slide
-from core.store.records import RunResult
+from core.store.records import CARRYING_ARTEFACT, RunResult
 from core.tissue import TissueMask
 from models.cards import ModelCard, load_card
 

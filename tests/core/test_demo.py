@@ -77,7 +77,9 @@ def test_every_slide_of_the_cohort_has_a_result_or_a_reason(loaded: Loaded) -> N
 def test_the_seeded_diagnoses_were_recorded_before_the_model_was_seen(loaded: Loaded) -> None:
     settings, _, _ = loaded
     reads = {one.case_id: worklist.case_detail(settings, one.case_id).diagnoses for one in CASES}
-    assert [(read.category, read.reader, read.text) for read in reads["P-2"]] == [("benign", f"{READER} (demonstration)", "Fat only.")]
+    assert [(read.category, read.reader, read.text) for read in reads["P-2"]] == [
+        ("benign", f"{READER} (demonstration)", "Fat only.")
+    ]
     assert [(read.category, read.confidence) for read in reads["P-1"]] == [("malignant", 4)]
     assert reads["P-3"] == ()
     assert {read.stage.value for read in (*reads["P-1"], *reads["P-2"])} == {"before_model"}
