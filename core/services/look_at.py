@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from core.domain import Region
+from core.roles import Permission
 from core.services.annotations import list_annotations
+from core.services.authority import require_now
 from core.services.deep_link import View
 from core.settings import Settings
 from core.store.records import Json, SlideRecord
@@ -30,7 +33,11 @@ def places(settings: Settings, slides: Sequence[SlideRecord], *, actor: str) -> 
     """Return the whole case, each of its slides, and the places that an actor has marked on them.
 
     The model's places are left out: they would tell a blinded consultant where the model looked.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
     """
+    require_now(settings, actor, Permission.SEE_CASES)
     found = [Place("The whole case", {})]
     for slide in slides:
         found.append(Place(f"Slide {slide.slide_id}", {"slide_id": slide.slide_id}))
@@ -62,9 +69,10 @@ def _points(coordinates: object) -> Iterable[tuple[float, float]]:
     """Return the points of a GeoJSON geometry, however deep they lie."""
     if not isinstance(coordinates, Sequence):
         return
-    match coordinates:
-        case [int() | float() as x, int() | float() as y, *_]:
-            yield float(x), float(y)
-        case _:
-            for part in coordinates:
-                yield from _points(part)
+    parts = cast("Sequence[object]", coordinates)
+    numbers = [float(part) for part in parts[:2] if isinstance(part, int | float)]
+    if len(numbers) == 2:
+        yield numbers[0], numbers[1]
+        return
+    for part in parts:
+        yield from _points(part)

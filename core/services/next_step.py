@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from core.domain import CaseStatus
 from core.roles import Permission
-from core.services.authority import permissions_of_actor
+from core.services.authority import permissions_of_actor, require
 from core.services.consult_lists import CaseConsult
 from core.services.eligibility import NEEDED
 from core.services.request_rows import RequestRow
@@ -59,8 +59,12 @@ def next_step(settings: Settings, case_id: str, consult: CaseConsult, *, actor: 
         case_id: The case.
         consult: What the actor may see of its second opinions, from `case_consult`.
         actor: Who looks.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
     """
     with open_log(settings) as database, reading(database):
+        require(database, actor, Permission.SEE_CASES)
         may = permissions_of_actor(database, actor)
         own = _asked_of(database, case_id, consult, actor=actor, may=may)
         if own is not None:

@@ -42,11 +42,13 @@ from core.slides import open_slide
 from core.store.connection import open_log
 from core.store.events import events_of
 from core.tiles import TileGrid, TileSpec, tile_grid
+from models.cards import load_card
 from models.data.patches import read_patches
 from models.encoders.head_evaluation import cross_validate_head
 from models.encoders.head_files import read_head
 from models.encoders.heads import fit_linear_probe
 from models.encoders.licences import OWN, Licence
+from models.networks import ARCHITECTURES
 
 ACTOR = "tester (command line)"
 
@@ -359,7 +361,7 @@ def test_commands_list_accept_embed_and_clear(home: Settings) -> None:
         "slide_id": "a",
         "ok": True,
         "tiles": 0,
-        "embedding_size": 512,
+        "embedding_size": sum(ARCHITECTURES[one.architecture].embedding_size for one in load_card("idc").members),
         "from_cache": False,
         "message": "",
     }

@@ -49,6 +49,10 @@ VIEWER_MAY = {
     "consult_lists.overdue": "looking at requests",
     "consult_lists.waiting": "looking at requests",
     "consult_lists.case_consult": "looking at requests",
+    "consult_inbox.consult_inbox": "looking at requests",
+    "consult_inbox.count_to_do": "looking at requests",
+    "next_step.next_step": "looking at a case",
+    "look_at.places": "looking at a case",
     "visibility.blinded_cases": "which cases to leave out for whoever asks",
     "sessions.list_sessions": "one's own sessions",
     "sessions.revoke_session": "one's own session",
@@ -62,6 +66,7 @@ ASKS_NOT = {
     "sessions.open_demonstration": "the sign-in itself",
     "sessions.visit": "the sign-in itself",
     "sessions.holds": "says whether a session holds",
+    "worklist.row_for": "makes a row of what a function that asked has read",
 }
 """Not asked for an actor, because they come before one."""
 
