@@ -125,7 +125,7 @@ def test_a_cold_deep_link_meets_the_gate_and_then_its_page(server, page):
     second.goto(f"{server.url}/about")
     second.get_by_role("heading", name="About Second Read").wait_for(timeout=WAIT_MS)
 
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_label("Your name").wait_for()
     second.reload()
     second.get_by_label("Your name").wait_for(timeout=WAIT_MS)
