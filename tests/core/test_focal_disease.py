@@ -42,7 +42,7 @@ SIDE = 20
 FRACTIONS = (0.01, 0.05, 0.20)
 WITHOUT_GLANDS = TissueMix(fat=0.2, ducts_per_mm2=0, lobules_per_mm2=0)
 """Stroma, fat, vessels, lymphocytes: phantom glands alarm the tile model, and the aggregation is what is tested."""
-SLIDES = 24
+SLIDES = 16
 """Slides without lesion, and of every fraction."""
 
 
@@ -160,7 +160,7 @@ def trained(pools: dict[str, tuple[Tiles, Tiles]]) -> Trained:
         labels[~held_out],
         [bags[row] for row in np.flatnonzero(held_out)],
         labels[held_out],
-        settings=AttentionSettings(epochs=20, patience=8, seed=0),
+        settings=AttentionSettings(epochs=10, patience=10, learning_rate=1e-3, seed=0),
     )
     return Trained(logistic, state.network)
 
