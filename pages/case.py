@@ -24,8 +24,8 @@ from pages.parts.opinion import show_not_taken, show_opinion_form
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
 
+# Nothing is added to such a case until somebody opens it again.
 SETTLED = (CaseStatus.RESOLVED, CaseStatus.SIGNED)
-"""Nothing is added to such a case until somebody opens it again."""
 
 user = require_role()
 settings = current_settings()

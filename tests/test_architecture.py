@@ -149,3 +149,10 @@ def test_no_pages_folder_lies_beside_the_navigation_script():
     """Streamlit would start in its old multipage mode, where a deep link runs a page without the sign-in gate."""
     assert (PROJECT / "pages" / "router.py").is_file()
     assert not (PROJECT / "pages" / "pages").exists()
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "pages").glob("*.py")), ids=relative)
+def test_a_page_shows_nothing_by_a_bare_expression(path):
+    """Streamlit prints the value of every bare expression of a page: a docstring of a constant was on the screen."""
+    for node in ast.parse(path.read_text()).body[1:]:
+        assert not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call), f"{relative(path)}:{node.lineno}"
