@@ -112,9 +112,10 @@ def test_all_sessions_are_ended_and_the_last_lead_stays(opened: Visits) -> None:
 
 def test_somebody_is_added_with_the_keyboard(opened: Visits) -> None:
     page = lead(opened)
-    page.keyboard.press("n")
+    expect(page.get_by_role("button", name="Add person")).to_be_visible(timeout=15_000)
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_be_visible()
+    page.keyboard.press("n")
+    expect(dialog).to_be_visible(timeout=15_000)
     dialog.get_by_test_id("stTextInputField").fill("system")
     dialog.get_by_role("button", name="Add person").press("Enter")
     expect(dialog).to_contain_text("cannot be a person's name")
