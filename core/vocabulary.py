@@ -164,3 +164,37 @@ class SignedKind(StrEnum):
 
     READ = "read"
     RESOLUTION = "resolution"
+
+
+class QcDisposition(StrEnum):
+    """What quality control does with a slide."""
+
+    ACCEPT = "accept"
+    ACCEPT_WITH_LIMITATION = "accept_with_limitation"
+    """Read it, but not where the artefacts are."""
+    RESCAN = "rescan"
+    RECUT = "recut"
+    RESTAIN = "restain"
+    EXCLUDE = "exclude"
+
+
+class QcReason(StrEnum):
+    """Why a slide is not simply accepted."""
+
+    OUT_OF_FOCUS = "out_of_focus"
+    FOLD = "fold"
+    PEN = "pen"
+    BUBBLE_EDGE = "bubble_edge"
+    DARK_SPOT_FOREIGN = "dark_spot_foreign"
+    STAIN = "stain"
+    STITCHING = "stitching"
+    DAMAGED = "damaged"
+    LABEL_OBSCURED = "label_obscured"
+    OTHER = "other"
+
+
+class QcOrigin(StrEnum):
+    """Where an artefact came into being, which decides what helps: a recut or a rescan."""
+
+    PREPARATION = "preparation"
+    ACQUISITION = "acquisition"
