@@ -14,7 +14,7 @@ import streamlit as st
 from core.roles import Permission
 from core.server.identity import user_of
 from core.services.consult_inbox import count_to_do
-from pages.parts.frame import ICON, SIDEBAR_PX, show_banner, show_footer, show_sidebar
+from pages.parts.frame import ICON, SIDEBAR_PX, Group, Link, show_banner, show_footer, show_sidebar
 from pages.parts.session import current_settings, current_visit
 from pages.parts.sign_in import show_gate
 
@@ -46,9 +46,32 @@ PEOPLE = st.Page(
 )
 ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions and model cards.")
 
+# A page is a constant above and a line in its group; a group that is empty is not shown.
+GROUPS = (
+    Group(
+        "Read",
+        (
+            Link(WORKLIST, ":material/format_list_bulleted:"),
+            Link(CASE, ":material/biotech:"),
+            Link(CONSULTATIONS, ":material/forum:", Permission.GIVE_OPINION),
+        ),
+    ),
+    Group("Quality", ()),
+    Group("Evaluate", ()),
+    Group(
+        "Set up",
+        (
+            Link(SLIDES, ":material/upload_file:"),
+            Link(PEOPLE, ":material/group:", Permission.MANAGE_PEOPLE),
+            Link(ABOUT, ":material/info:"),
+        ),
+    ),
+    Group("Demonstration", ()),
+)
+
 visit = current_visit()
 user = None if visit is None else user_of(visit)
-page = st.navigation([WORKLIST, CASE, CONSULTATIONS, SLIDES, PEOPLE, ABOUT], position="hidden")
+page = st.navigation([link.page for group in GROUPS for link in group.links], position="hidden")
 st.set_page_config(
     page_title=f"{page.title} - Second Read", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
 )
@@ -59,14 +82,7 @@ if user is None:
     st.stop()
 show_sidebar(
     user,
-    links=(
-        (WORKLIST, ":material/format_list_bulleted:"),
-        (CASE, ":material/biotech:"),
-        *([(CONSULTATIONS, ":material/forum:")] if user.may(Permission.GIVE_OPINION) else []),
-        (SLIDES, ":material/upload_file:"),
-        *([(PEOPLE, ":material/group:")] if user.may(Permission.MANAGE_PEOPLE) else []),
-        (ABOUT, ":material/info:"),
-    ),
+    groups=GROUPS,
     counts={CONSULTATIONS.url_path: count_to_do(current_settings(), actor=user.actor)},
 )
 # The footer first, below the page's place: a page that stops early does not take it away.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
 from core.domain import NOT_FOR_DIAGNOSIS
+from core.roles import Permission
 from core.server.identity import User
 from core.services.sessions import revoke_everywhere, revoke_session
 from pages.parts.session import current_settings
@@ -25,6 +27,24 @@ SIDEBAR_PX = 215
 DEMONSTRATION_BANNER = "Demonstration sign-in, not authenticated"
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page in the sidebar."""
+
+    page: Page
+    icon: str
+    needs: Permission | None = None
+    """Without this permission a person does not find the link; None = everybody does. The page asks once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pages that belong together, in the order of the sidebar."""
+
+    title: str
+    links: tuple[Link, ...]
+
+
 def show_banner(user: User | None) -> None:
     """Show that names were checked by nobody, for as long as that is so."""
     if user is None or user.is_demonstration:
@@ -36,23 +56,32 @@ def show_banner(user: User | None) -> None:
         )
 
 
-def show_sidebar(user: User, *, links: Sequence[tuple[Page, str]], counts: Mapping[str, int]) -> None:
+def show_sidebar(user: User, *, groups: Sequence[Group], counts: Mapping[str, int]) -> None:
     """Show the pages, who is signed in, and the way out.
 
     Args:
         user: The signed-in person.
-        links: Pages with their icons, in order.
+        groups: The pages; a group of which the person may open none is left out.
         counts: Path of a page -> how much waits there for this person; shown beside its name.
     """
     st.logo(ICON, size="large")
     with st.sidebar:
         st.subheader("Second Read")
-        for page, icon in links:
-            waits = counts.get(page.url_path, 0)
-            st.page_link(page, label=f"{page.title} :orange-badge[{waits}]" if waits else None, icon=icon)
+        for group in groups:
+            links = [link for link in group.links if link.needs is None or user.may(link.needs)]
+            if links:
+                with st.container(gap="xxsmall"):
+                    st.caption(group.title)
+                    for link in links:
+                        _show_link(link, waits=counts.get(link.page.url_path, 0))
         st.space("small")
         st.markdown(f"**{user.name}**  \n{user.roles_in_words}")
         _show_way_out(user)
+
+
+def _show_link(link: Link, *, waits: int) -> None:
+    label = f"{link.page.title} :orange-badge[{waits}]" if waits else None
+    st.page_link(link.page, label=label, icon=link.icon)
 
 
 def _show_way_out(user: User) -> None:
