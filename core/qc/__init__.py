@@ -4,9 +4,7 @@
 resolution and its result goes into the focus column; `qc_report` sums up.
 """
 
-from core.qc.focus import focus_probe, tile_focus
-from core.qc.metrics import QC_COLUMNS, tile_qc
-from core.qc.report import (
+from core.qc.first_cut import (
     QC_VERSION,
     Artefact,
     Origin,
@@ -16,6 +14,8 @@ from core.qc.report import (
     qc_report,
     unusable,
 )
+from core.qc.focus import focus_probe, tile_focus
+from core.qc.metrics import QC_COLUMNS, tile_qc
 
 __all__ = [
     "QC_COLUMNS",

@@ -13,7 +13,7 @@ from core.vocabulary import QcOrigin, QcReason
 
 
 class ArtefactClass(StrEnum):
-    """What a piece of tissue suffers from; `index` is its value in maps."""
+    """What a piece of tissue suffers from; `code` is its value in maps."""
 
     CLEAN = "clean"
     OUT_OF_FOCUS = "out_of_focus"
@@ -29,7 +29,7 @@ class ArtefactClass(StrEnum):
     """Too pale to show structure, or stained over."""
 
     @property
-    def index(self) -> int:
+    def code(self) -> int:
         """Value of this class in an artefact map."""
         return CLASSES.index(self)
 
@@ -63,21 +63,23 @@ NO_TISSUE = 255
 """Value of a map where there is no tissue."""
 
 _PREPARATION, _ACQUISITION = QcOrigin.PREPARATION, QcOrigin.ACQUISITION
+
+
+def _fault(title: str, colour: tuple[int, int, int], origin: QcOrigin, reason: QcReason) -> ArtefactFacts:
+    return ArtefactFacts(title, colour, origin, unusable=True, weight=1.0, reason=reason)
+
+
 FACTS: Mapping[ArtefactClass, ArtefactFacts] = {
-    ArtefactClass.CLEAN: ArtefactFacts("Clean", (189, 189, 189), _PREPARATION, False, 0.0, None),
-    ArtefactClass.OUT_OF_FOCUS: ArtefactFacts(
-        "Out of focus", (86, 180, 233), _ACQUISITION, True, 1.0, QcReason.OUT_OF_FOCUS
+    ArtefactClass.CLEAN: ArtefactFacts("Clean", (189, 189, 189), _PREPARATION, unusable=False, weight=0.0, reason=None),
+    ArtefactClass.OUT_OF_FOCUS: _fault("Out of focus", (86, 180, 233), _ACQUISITION, QcReason.OUT_OF_FOCUS),
+    ArtefactClass.FOLD: _fault("Fold", (213, 94, 0), _PREPARATION, QcReason.FOLD),
+    ArtefactClass.PEN: _fault("Pen", (0, 158, 115), _PREPARATION, QcReason.PEN),
+    ArtefactClass.BUBBLE_EDGE: _fault("Bubble or coverslip edge", (0, 114, 178), _PREPARATION, QcReason.BUBBLE_EDGE),
+    ArtefactClass.DARK_SPOT_FOREIGN: _fault(
+        "Dust or foreign object", (0, 0, 0), _PREPARATION, QcReason.DARK_SPOT_FOREIGN
     ),
-    ArtefactClass.FOLD: ArtefactFacts("Fold", (213, 94, 0), _PREPARATION, True, 1.0, QcReason.FOLD),
-    ArtefactClass.PEN: ArtefactFacts("Pen", (0, 158, 115), _PREPARATION, True, 1.0, QcReason.PEN),
-    ArtefactClass.BUBBLE_EDGE: ArtefactFacts(
-        "Bubble or coverslip edge", (0, 114, 178), _PREPARATION, True, 1.0, QcReason.BUBBLE_EDGE
-    ),
-    ArtefactClass.DARK_SPOT_FOREIGN: ArtefactFacts(
-        "Dust or foreign object", (0, 0, 0), _PREPARATION, True, 1.0, QcReason.DARK_SPOT_FOREIGN
-    ),
-    ArtefactClass.DAMAGED: ArtefactFacts("Damaged", (230, 159, 0), _PREPARATION, True, 1.0, QcReason.DAMAGED),
+    ArtefactClass.DAMAGED: _fault("Damaged", (230, 159, 0), _PREPARATION, QcReason.DAMAGED),
     ArtefactClass.STAIN: ArtefactFacts(
-        "Pale or over-stained", (240, 228, 66), _PREPARATION, False, 0.5, QcReason.STAIN
+        "Pale or over-stained", (240, 228, 66), _PREPARATION, unusable=False, weight=0.5, reason=QcReason.STAIN
     ),
 }
