@@ -27,7 +27,7 @@ ROLE_NAMES: Mapping[Role, str] = {
 ROLE_MEANINGS: Mapping[Role, str] = {
     Role.PATHOLOGIST: "reads cases, records diagnoses, asks for second opinions and gives them",
     Role.CONSULTANT: "gives second opinions and decides as a third reader",
-    Role.QC: "adds slides, manages jobs, and takes in and gives out data",
+    Role.QC: "judges the quality of slides, adds slides, manages jobs, and takes in and gives out data",
     Role.LEAD: "all of this, and people, roles, schemes and rules",
     Role.VIEWER: "looks, and records nothing",
 }
@@ -49,6 +49,8 @@ class Permission(StrEnum):
     REFRESH_FLAGS = "refresh_flags"
     IMPORT_READS = "import_reads"
     EXPORT = "export"
+    JUDGE_QUALITY = "judge_quality"
+    SET_QC_LIMITS = "set_qc_limits"
     SEE_REPORTS = "see_reports"
     SEE_READER_PROFILES = "see_reader_profiles"
     MANAGE_REQUESTS = "manage_requests"
@@ -71,6 +73,8 @@ PERMISSION_WORDS: Mapping[Permission, str] = {
     Permission.REFRESH_FLAGS: "Bring flags up to date by what they record",
     Permission.IMPORT_READS: "Import reads and predictions of others",
     Permission.EXPORT: "Export data",
+    Permission.JUDGE_QUALITY: "Judge the quality of slides",
+    Permission.SET_QC_LIMITS: "Change the limits of quality control",
     Permission.SEE_REPORTS: "See reports and agreement",
     Permission.SEE_READER_PROFILES: "See the profile of another reader",
     Permission.MANAGE_REQUESTS: "Reassign or withdraw requests of others",
@@ -105,6 +109,8 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
             Permission.REFRESH_FLAGS,
             Permission.IMPORT_READS,
             Permission.EXPORT,
+            Permission.JUDGE_QUALITY,
+            Permission.SET_QC_LIMITS,
             Permission.SEE_REPORTS,
         }
     ),
@@ -129,6 +135,7 @@ COMMAND_LINE_GRANTS = frozenset(
         Permission.EXPORT,
         Permission.SEE_REPORTS,
         Permission.SEE_READER_PROFILES,
+        Permission.SET_QC_LIMITS,
         Permission.MANAGE_RULES,
         Permission.MANAGE_SCHEMES,
         Permission.MANAGE_PEOPLE,

@@ -178,6 +178,13 @@ class QcDisposition(StrEnum):
     EXCLUDE = "exclude"
 
 
+class QcRole(StrEnum):
+    """Whose quality verdict on a slide it is."""
+
+    FIRST = "first"
+    SECOND = "second"
+
+
 class QcReason(StrEnum):
     """Why a slide is not simply accepted."""
 

@@ -63,6 +63,13 @@ class Action(StrEnum):
     RULES_DRAFTED = "rules.drafted"
     RULES_ACTIVATED = "rules.activated"
     CALIBRATION_ADDED = "calibration.added"
+    QC_MEASURED = "qc.measured"
+    QC_VERDICT_RECORDED = "qc.verdict_recorded"
+    QC_VERDICT_REVEALED = "qc.verdict_revealed"
+    QC_SECOND_READ_ASKED = "qc.second_read_asked"
+    QC_REFERENCE_RECORDED = "qc.reference_recorded"
+    QC_LIMITS_DRAFTED = "qc_limits.drafted"
+    QC_LIMITS_ACTIVATED = "qc_limits.activated"
 
 
 def case_entity(case_id: str) -> str:
@@ -88,6 +95,16 @@ def scheme_entity(name: str) -> str:
 def rules_entity(version: str) -> str:
     """Return how events name a rule set."""
     return f"rules:{version}"
+
+
+def quality_entity(slide_id: str) -> str:
+    """Return how events name the quality of a slide; a name of its own, since verdicts may be hidden from a reader."""
+    return f"quality:{slide_id}"
+
+
+def limits_entity(version: str) -> str:
+    """Return how events name a set of limits of quality control."""
+    return f"qc_limits:{version}"
 
 
 def calibration_entity(weights_sha256: str) -> str:
