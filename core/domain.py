@@ -198,8 +198,21 @@ class FlagDirection(StrEnum):
     NONE = "none"
 
 
+class JobKind(StrEnum):
+    """What a job does with its slide."""
+
+    ANALYSE = "analyse"
+    """Run a model over the slide and keep the run in the log."""
+    QC = "qc"
+    """Measure its quality alone."""
+    EXPLAIN = "explain"
+    """Compute maps or features that somebody waits for at the screen; taken before all other kinds."""
+    ROBUSTNESS = "robustness"
+    """Predict the same tiles again under changes of the picture."""
+
+
 class JobState(StrEnum):
-    """Life of one analysis job."""
+    """Life of one job."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -6,17 +6,18 @@ import socket
 from collections.abc import Iterable
 from datetime import timedelta
 
-from core.domain import JobState
+from core.domain import JobKind, JobState
 from core.errors import ConflictError
 from core.roles import Permission
 from core.services.authority import require
 from core.services.fit import Override
 from core.services.processes import process_alive
+from core.services.tasks import MAY_ASK
 from core.settings import Settings
 from core.store import cases
 from core.store import jobs as queue
 from core.store.connection import open_log, writing
-from core.store.records import JobRecord, WorkerRecord
+from core.store.records import JobRecord, Json, WorkerRecord
 from core.store.values import utc_now
 
 LIVE = (JobState.QUEUED, JobState.RUNNING)
@@ -56,6 +57,26 @@ def enqueue(
         )
 
 
+def enqueue_task(settings: Settings, slide_id: str, *, kind: JobKind, payload: Json, actor: str) -> int:
+    """Queue something else than the analysis of a slide and return its job; the same request that is live is kept.
+
+    Args:
+        settings: Names the home folder.
+        slide_id: Which slide.
+        kind: One of those in `core.services.tasks.MAY_ASK`.
+        payload: What the task needs to know, as JSON.
+        actor: Who asks.
+
+    Raises:
+        NotFoundError: there is no slide of that id.
+        NotAllowedError: the actor may not do this.
+    """
+    with open_log(settings) as database, writing(database):
+        require(database, actor, MAY_ASK[kind])
+        slide = cases.get_slide(database, slide_id)
+        return queue.enqueue_task(database, slide.slide_id, kind=kind, payload=payload, actor=actor)
+
+
 def list_jobs(settings: Settings, *, live_only: bool = False, limit: int = 500) -> list[JobRecord]:
     """Return the live jobs in the order they run, then the finished ones, latest first."""
     with open_log(settings) as database:
@@ -92,7 +113,7 @@ def cancel(settings: Settings, job_id: int, *, actor: str) -> None:
 
 
 def retry(settings: Settings, job_id: int, *, actor: str) -> int:
-    """Queue the slide of an ended job again, with the same model and the same reason to override, if it had one.
+    """Queue an ended job again: the same request, with the same model and reason to override, if it had one.
 
     Returns:
         The new job.
@@ -107,6 +128,8 @@ def retry(settings: Settings, job_id: int, *, actor: str) -> int:
         job = queue.get_job(database, job_id)
         if job.state in LIVE:
             raise ConflictError(f"Job {job_id} is still {job.state.value}. Cancel it first, or wait for it.")
+        if job.kind is not JobKind.ANALYSE:
+            return queue.enqueue_task(database, job.slide_id, kind=job.kind, payload=job.payload, actor=actor)
         return queue.enqueue(database, job.slide_id, model=job.model, override_reason=job.override_reason, actor=actor)
 
 

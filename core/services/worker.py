@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
-from core.domain import JobState, SlideStatus
+from core.domain import JobKind, JobState, SlideStatus
 from core.errors import CancelledError, SecondReadError
 from core.roles import SYSTEM
 from core.services.fit import Override
@@ -23,6 +23,7 @@ from core.services.outcomes import status_of
 from core.services.processes import process_alive
 from core.services.pulse import Pulse
 from core.services.supervisor import supervise
+from core.services.tasks import run_task
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store import results
@@ -85,8 +86,10 @@ def run_worker(
             if _take_back(settings):
                 _refresh_due(settings)
             job = _claim(settings, worker_id)
-            if job is not None:
+            if job is not None and job.kind is JobKind.ANALYSE:
                 _carry_out(settings, job, worker_id=worker_id, pulse=pulse, analyse=work)
+            elif job is not None:
+                _carry_out_task(settings, job, worker_id=worker_id, pulse=pulse)
             elif once:
                 break
             else:
@@ -134,10 +137,11 @@ def _settle(database: Log, job: JobRecord) -> None:
         queue.requeue(database, job, because="Its worker died; it goes on where it stopped.", count_attempt=True)
     else:
         message = (
-            f"The worker died {job.attempts} times while analysing {job.slide_id}, perhaps for lack of memory. "
+            f"The worker died {job.attempts} times while it worked on {job.slide_id}, perhaps for lack of memory. "
             "Retry the job to try again."
         )
-        results.save_run(database, _run_without_result(job, SlideStatus.FAILED, message))
+        if job.kind is JobKind.ANALYSE:
+            results.save_run(database, _run_without_result(job, SlideStatus.FAILED, message))
         queue.finish(database, job, JobState.FAILED, message=message, actor=SYSTEM)
 
 
@@ -169,6 +173,21 @@ def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pul
             state = JobState.FAILED if run.status is SlideStatus.FAILED else JobState.DONE
         _save(settings, job, run, state, worker_id=worker_id)
     _refresh_due(settings)
+
+
+def _carry_out_task(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pulse) -> None:
+    """Carry out one job that is no analysis; what it found is written by the task itself."""
+    log.info("Job %d: %s of slide %s, attempt %d.", job.job_id, job.kind.value, job.slide_id, job.attempts)
+    with pulse.of_job(job.job_id):
+        progress = _throttled(settings, job.job_id, worker_id)
+        try:
+            state, message = run_task(settings, job, progress=progress, cancelled=pulse.interrupted)
+        except CancelledError:
+            _interrupted(settings, job, worker_id=worker_id, pulse=pulse)
+            return
+        with open_log(settings) as database, writing(database):
+            if queue.owns(database, job.job_id, worker_id=worker_id):
+                queue.finish(database, job, state, message=message, actor=SYSTEM)
 
 
 def _override(job: JobRecord) -> Override | None:

@@ -6,13 +6,14 @@ wakes up again can change nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
 from sqlite_utils import Database
 
-from core.domain import JobState
+from core.domain import JobKind, JobState
 from core.errors import ConflictError, NotFoundError
 from core.store.connection import rows_of
 from core.store.events import Action, append_event, slide_entity
@@ -23,9 +24,9 @@ MAX_ATTEMPTS = 3
 """How often a job is begun before it is given up."""
 
 _JOBS = """
-    SELECT jobs.job_id, jobs.slide_id, slides.case_id, jobs.model, jobs.state, jobs.stage, jobs.done, jobs.total,
-           jobs.attempts, jobs.message, jobs.created_at, jobs.started_at, jobs.finished_at, jobs.heartbeat_at,
-           workers.pid AS worker_pid, jobs.cancel_requested, jobs.override_reason,
+    SELECT jobs.job_id, jobs.slide_id, slides.case_id, jobs.kind, jobs.model, jobs.payload, jobs.state, jobs.stage,
+           jobs.done, jobs.total, jobs.attempts, jobs.message, jobs.created_at, jobs.started_at, jobs.finished_at,
+           jobs.heartbeat_at, workers.pid AS worker_pid, jobs.cancel_requested, jobs.override_reason,
            CASE WHEN jobs.override_reason IS NOT NULL THEN (
                SELECT events.actor FROM events WHERE events.entity = 'slide:' || jobs.slide_id
                AND events.action = 'override.given' AND json_extract(events.payload, '$.job_id') = jobs.job_id
@@ -41,7 +42,7 @@ _FINISHED_ACTION = {
 
 
 def enqueue(database: Database, slide_id: str, *, model: str, actor: str, override_reason: str | None = None) -> int:
-    """Queue a slide and return its job; a slide that has a live job keeps that one.
+    """Queue the analysis of a slide and return its job; a slide that is in the queue for it keeps that one.
 
     Args:
         database: Log with an open write transaction.
@@ -56,12 +57,10 @@ def enqueue(database: Database, slide_id: str, *, model: str, actor: str, overri
     """
     added = database.conn.execute(
         """INSERT INTO jobs (slide_id, model, state, created_at, override_reason) VALUES (?, ?, 'queued', ?, ?)
-           ON CONFLICT (slide_id) WHERE state IN ('queued', 'running') DO NOTHING""",
+           ON CONFLICT (slide_id, kind, payload) WHERE state IN ('queued', 'running') DO NOTHING""",
         (slide_id, model, time_text(utc_now()), override_reason),
     )
-    job_id = database.conn.execute(
-        "SELECT job_id FROM jobs WHERE slide_id = ? AND state IN ('queued', 'running')", (slide_id,)
-    ).fetchone()[0]
+    job_id = _live(database, slide_id, kind=JobKind.ANALYSE, payload="{}")
     if added.rowcount:
         _tell(database, Action.JOB_QUEUED, slide_id, actor=actor, payload={"job_id": job_id, "model": model})
     if override_reason is not None:
@@ -69,7 +68,35 @@ def enqueue(database: Database, slide_id: str, *, model: str, actor: str, overri
             raise ConflictError(f"{slide_id} is in the queue already. Cancel job {job_id} first, or wait for it.")
         payload = {"job_id": job_id, "model": model, "reason": override_reason}
         _tell(database, Action.OVERRIDE_GIVEN, slide_id, actor=actor, payload=payload)
-    return int(job_id)
+    return job_id
+
+
+def enqueue_task(database: Database, slide_id: str, *, kind: JobKind, payload: Json, actor: str) -> int:
+    """Queue something else than the analysis of a slide and return its job; the same request that is live is kept.
+
+    Args:
+        database: Log with an open write transaction.
+        slide_id: Which slide.
+        kind: What is to be done.
+        payload: With what; equal payloads are the same request.
+        actor: Who asks.
+    """
+    text = json.dumps(payload, sort_keys=True, allow_nan=False)
+    added = database.conn.execute(
+        """INSERT INTO jobs (slide_id, model, state, created_at, kind, payload) VALUES (?, '', 'queued', ?, ?, ?)
+           ON CONFLICT (slide_id, kind, payload) WHERE state IN ('queued', 'running') DO NOTHING""",
+        (slide_id, time_text(utc_now()), kind.value, text),
+    )
+    job_id = _live(database, slide_id, kind=kind, payload=text)
+    if added.rowcount:
+        told = {"job_id": job_id, "kind": kind.value, "payload": payload}
+        _tell(database, Action.JOB_QUEUED, slide_id, actor=actor, payload=told)
+    return job_id
+
+
+def _live(database: Database, slide_id: str, *, kind: JobKind, payload: str) -> int:
+    query = "SELECT job_id FROM jobs WHERE (slide_id, kind, payload) = (?, ?, ?) AND state IN ('queued', 'running')"
+    return int(database.conn.execute(query, (slide_id, kind.value, payload)).fetchone()[0])
 
 
 def has_queued(database: Database) -> bool:
@@ -79,12 +106,16 @@ def has_queued(database: Database) -> bool:
 
 
 def claim(database: Database, *, worker_id: int) -> JobRecord | None:
-    """Give the oldest queued job to a worker, in one statement, and return it; None if none is queued."""
+    """Give a queued job to a worker, in one statement, and return it; None if none is queued.
+
+    What somebody waits for at the screen comes first, then the oldest.
+    """
     now = time_text(utc_now())
     row = database.conn.execute(
         """UPDATE jobs SET state = 'running', worker_id = ?, attempts = attempts + 1, started_at = ?, heartbeat_at = ?,
                stage = 'starting', message = ''
-           WHERE job_id = (SELECT job_id FROM jobs WHERE state = 'queued' ORDER BY job_id LIMIT 1)
+           WHERE job_id = (SELECT job_id FROM jobs WHERE state = 'queued'
+                           ORDER BY kind != 'explain', job_id LIMIT 1)
            RETURNING job_id""",
         (worker_id, now, now),
     ).fetchone()
@@ -214,6 +245,8 @@ def _tell(database: Database, action: Action, slide_id: str, *, actor: str, payl
 
 def _job(row: dict[str, Any]) -> JobRecord:
     values = dict(row)
+    values["kind"] = JobKind(row["kind"])
+    values["payload"] = json.loads(row["payload"])
     values["state"] = JobState(row["state"])
     values["cancel_requested"] = bool(row["cancel_requested"])
     values["created_at"] = time_of(row["created_at"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
+from core.store.quality_schema import QUALITY_STATEMENTS, QUALITY_TABLES
 from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, summary_query
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 9
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
-LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations", *CONSULT_TABLES, "imported_predictions")
+LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations", *CONSULT_TABLES, "imported_predictions", *QUALITY_TABLES)
 """Tables whose rows are never changed or deleted."""
 
 migrations = Migrations("second_read")
@@ -80,6 +81,25 @@ def seventh(database: Database) -> None:
     database.conn.execute(f"INSERT INTO case_summary ({names}) {summary_query('true')}")
     for statement in SUMMARY_TRIGGERS:
         database.conn.execute(statement)
+
+
+@migrations(name="0008_job_kinds")
+def eighth(database: Database) -> None:
+    """Let a job do something else with its slide than analyse it; one live job a slide, kind and payload."""
+    database.conn.execute("ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'analyse'")
+    database.conn.execute("ALTER TABLE jobs ADD COLUMN payload TEXT NOT NULL DEFAULT '{}'")
+    database.conn.execute("DROP INDEX jobs_live")
+    database.conn.execute(
+        "CREATE UNIQUE INDEX jobs_live ON jobs(slide_id, kind, payload) WHERE state IN ('queued', 'running')"
+    )
+
+
+@migrations(name="0009_quality")
+def ninth(database: Database) -> None:
+    """Create quality measurements, verdicts, second reads and references, and the derived quality of each slide."""
+    for statement in QUALITY_STATEMENTS:
+        database.conn.execute(statement)
+    _keep_append_only(database, QUALITY_TABLES)
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:

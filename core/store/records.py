@@ -13,6 +13,7 @@ from enum import StrEnum
 from core.domain import (
     FlagDirection,
     FlagKind,
+    JobKind,
     JobState,
     MppSource,
     ReadCategory,
@@ -256,12 +257,16 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One analysis job of one slide."""
+    """One job on one slide."""
 
     job_id: int
     slide_id: str
     case_id: str
+    kind: JobKind
     model: str
+    """Name of the card; empty for a kind whose payload names what it needs."""
+    payload: Json
+    """What is asked, for the kinds other than the analysis; empty there."""
     state: JobState
     stage: str
     """What the worker is doing, in a word: "reading", "tiles" ..."""

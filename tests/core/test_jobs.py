@@ -224,7 +224,7 @@ def test_after_three_deaths_the_job_fails_with_its_reason(fast: Settings) -> Non
     job = jobs.get_job(fast, job_id)
     assert analyse.asked == []
     assert job.state is JobState.FAILED
-    assert "died 3 times while analysing a" in job.message
+    assert "died 3 times while it worked on a" in job.message
     assert catalogue.get_slide(fast, "a").message == job.message
 
 
