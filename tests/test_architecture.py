@@ -49,6 +49,7 @@ STAGES = (
     "core.flags",
     "core.triage",
     "core.agreement",
+    "core.evaluation",
 )
 """A stage imports only stages above it."""
 
@@ -107,7 +108,7 @@ def test_the_store_knows_only_the_domain(path):
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if relative(p).startswith("models/")], ids=relative)
 def test_models_meet_core_only_through_vocabulary(path):
-    allowed = ("core.domain", "core.errors", "core.settings", "core.aggregation")
+    allowed = ("core.domain", "core.errors", "core.settings", "core.aggregation", "core.evaluation")
     for name in imports_of(path):
         if within(name, "core") and name != "core":
             assert any(within(name, other) for other in allowed), f"{module_of(path)} imports {name}"

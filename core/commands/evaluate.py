@@ -14,9 +14,9 @@ from core.commands import FullHelpGroup
 from core.commands.options import device_option, home_option, settings_for
 
 if TYPE_CHECKING:  # they need torch or scikit-learn, which take seconds to import
+    from core.evaluation.intervals import Estimate
     from core.services.evaluate import PatchEvaluation
     from core.services.evaluate_slides import SlideEvaluation
-    from models.evaluation.metrics import Estimate
 
 SOME_LEFT_OUT = 3
 """Exit code if patches could not be read: the figures are those of the others."""

@@ -10,22 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
-from models.cards import SHIPPED, ModelCard, load_card
-from models.data.patches import LAYOUTS, Patches, read_patches
-from models.evaluation.measuring import class_metrics, predict_probabilities, shows_target
-from models.evaluation.metrics import (
+from core.evaluation.binary import (
     BoolArray,
     Confusion,
-    Estimate,
     FloatArray,
     auc,
     average_precision,
     best_threshold,
     binary_metrics,
     confusion,
-    mean_red_darkness,
-    with_intervals,
 )
+from core.evaluation.intervals import Estimate, with_intervals
+from models.cards import SHIPPED, ModelCard, load_card
+from models.data.patches import LAYOUTS, Patches, read_patches
+from models.evaluation.measuring import class_metrics, predict_probabilities, shows_target
+from models.evaluation.metrics import mean_red_darkness
 from models.registry import load_model
 
 DRAWS = 1000

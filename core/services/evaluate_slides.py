@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from core.aggregation import DEFAULT_AGGREGATION
 from core.domain import Size, SlideStatus
 from core.errors import InputError, NotFoundError
+from core.evaluation.binary import BoolArray, FloatArray, Metric, auc, confusion
+from core.evaluation.intervals import Estimate, with_intervals
 from core.interop.qupath import classified_marks
 from core.interop.raster import mask_shape, paint, polygons_of
 from core.phantom.truth import TUMOUR
@@ -31,7 +33,6 @@ from core.store.records import RunResult, SlideRecord
 from core.store.results import runs_of_slide
 from core.tissue import area_fraction
 from models.cards import ModelCard, load_card
-from models.evaluation.metrics import BoolArray, Estimate, FloatArray, Metric, auc, confusion, with_intervals
 
 DRAWS = 1000
 DIGITS = 4

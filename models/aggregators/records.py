@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.binary import best_threshold, binary_metrics, confusion
+from core.evaluation.intervals import with_intervals
 from models.aggregators.cards import ATTENTION_KIND, AggregatorCard, digest_of, write_aggregator
 from models.aggregators.slides import LabelledSlide, few_slides_warning
 from models.aggregators.statistics import STATISTICS_VERSION
-from models.evaluation.metrics import best_threshold, binary_metrics, confusion, with_intervals
 
 FloatArray = NDArray[np.float64]
 _DRAWS = 1000

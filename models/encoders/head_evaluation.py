@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from core.errors import InputError
+from core.evaluation.intervals import Estimate, with_intervals
 from models.encoders.heads import FloatArray, Head, check_training_set
 from models.evaluation.measuring import class_metrics
-from models.evaluation.metrics import Estimate, with_intervals
 
 Fit = Callable[[NDArray[np.floating], NDArray[np.integer], NDArray[np.str_]], Head]
 """Vectors, labels and patients of a training part -> head."""

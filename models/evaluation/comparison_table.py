@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.evaluation.metrics import (
+from core.evaluation.binary import (
     BoolArray,
-    Estimate,
     FloatArray,
     Metric,
     auc,
@@ -19,8 +18,8 @@ from models.evaluation.metrics import (
     best_threshold,
     confusion,
     expected_calibration_error,
-    with_intervals,
 )
+from core.evaluation.intervals import Estimate, with_intervals
 from models.evaluation.stored import Cell, Patients, read_cell, read_patients
 
 COSTS = (5, 13, 20)

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from core.evaluation.binary import FloatArray, best_threshold
 from models.data.patches import Patches
 from models.data.splits import Split, make_folds
 from models.device import choose_device
 from models.evaluation.measuring import shows_target
-from models.evaluation.metrics import FloatArray, best_threshold
 from models.training.checkpoint import FitState
 from models.training.config import TrainingConfig
 from models.training.fitting import fit

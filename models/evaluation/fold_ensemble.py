@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.evaluation.binary import BoolArray, FloatArray, best_threshold
 from models.cards import Metrics, ModelCard, list_cards, write_card
 from models.data.patches import Patches, read_patches
 from models.data.splits import Split, check_covers, deal, read_split
 from models.device import choose_device
 from models.evaluation.cross_validation import share_of_target
 from models.evaluation.measuring import Thresholds, measure, measure_scores, shows_target
-from models.evaluation.metrics import BoolArray, FloatArray, best_threshold, mean_red_darkness
+from models.evaluation.metrics import mean_red_darkness
 from models.registry import load_model
 from models.training.calibration import Calibration, fit_calibration, sharpened
 from models.training.checkpoint import FitState

@@ -13,12 +13,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from core.evaluation.binary import FloatArray, auc, best_threshold
 from models.data.patches import Patches
 from models.data.splits import Split
 from models.device import choose_device
 from models.evaluation.cross_validation import OutOfFold
 from models.evaluation.measuring import shows_target
-from models.evaluation.metrics import FloatArray, auc, best_threshold
 from models.networks import build_network, embed
 from models.pretrained import load_start
 from models.training.config import TrainingConfig

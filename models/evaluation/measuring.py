@@ -8,19 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.binary import BoolArray, FloatArray, Metric, auc, best_threshold, binary_metrics, confusion
+from core.evaluation.intervals import with_intervals
 from models.cards import Metrics
 from models.data.patches import Patches
-from models.evaluation.metrics import (
-    BoolArray,
-    FloatArray,
-    Metric,
-    auc,
-    best_threshold,
-    binary_metrics,
-    confusion,
-    mean_red_darkness,
-    with_intervals,
-)
+from models.evaluation.metrics import mean_red_darkness
 from models.torch_model import TorchTileModel
 
 _BATCH = 128

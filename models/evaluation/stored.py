@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from core.evaluation.binary import FloatArray
 from models.data.patches import Patches
 from models.data.splits import Split
 from models.evaluation.cross_validation import OutOfFold
 from models.evaluation.measuring import shows_target
-from models.evaluation.metrics import FloatArray, mean_red_darkness
+from models.evaluation.metrics import mean_red_darkness
 
 _LEAST = 1e-6
 

@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from core.evaluation.binary import auc, confusion
 from models.cards import SHIPPED, load_card
 from models.data.patches import Patches, read_idc
 from models.data.splits import check_covers, read_split
 from models.evaluation.comparison import FROZEN, RESULTS
 from models.evaluation.measuring import predict_positive
-from models.evaluation.metrics import auc, confusion, mean_red_darkness
+from models.evaluation.metrics import mean_red_darkness
 from models.evaluation.stored import read_cell, read_patients
 from models.registry import load_model
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from models.evaluation.measuring import class_metrics
-from models.evaluation.metrics import (
+from core.evaluation.binary import (
     Confusion,
     auc,
     average_precision,
@@ -16,10 +15,10 @@ from models.evaluation.metrics import (
     break_even_cost,
     confusion,
     expected_calibration_error,
-    fit_temperature,
-    mean_red_darkness,
-    with_intervals,
 )
+from core.evaluation.intervals import with_intervals
+from models.evaluation.measuring import class_metrics
+from models.evaluation.metrics import fit_temperature, mean_red_darkness
 
 
 def test_metrics_of_a_hand_counted_table() -> None:
