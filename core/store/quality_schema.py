@@ -125,12 +125,17 @@ _DERIVED_TABLE = f"""CREATE TABLE slide_quality (
         reason TEXT,
         origin TEXT,
         limits_version TEXT,
+        stain_kind TEXT,
+        stain_angle REAL,
+        stain_first REAL,
+        stain_second REAL,
         {", ".join(f"{fraction} REAL, {mm2} REAL" for _, fraction, mm2 in _PARTS)}
     ) STRICT"""
 
 MEASURED_COLUMNS = (
     *("slide_id", "source_id", "results_dir", "measured_at", "score", "tissue_mm2", "usable_mm2", "usable_fraction"),
     *("sections", "disposition", "reason", "origin", "limits_version"),
+    *("stain_kind", "stain_angle", "stain_first", "stain_second"),
     *(column for _, *columns in _PARTS for column in columns),
 )
 """Columns of `slide_quality`."""
@@ -149,7 +154,8 @@ def _text(path: str) -> str:
 _MEASURED = f"""
     SELECT slide_id, source_id, results_dir, measured_at, score, {_number("tissue_mm2")}, {_number("usable_mm2")},
         {_number("usable_fraction")}, {_number("sections", kind="INTEGER")}, {_text("disposition")}, {_text("reason")},
-        {_text("origin")}, {_text("limits_version")},
+        {_text("origin")}, {_text("limits")}, {_text("stain.kind")}, {_number("stain.angle_degrees")},
+        {_number("stain.concentrations[0]")}, {_number("stain.concentrations[1]")},
         {
     ", ".join(
         f"{_number(f'classes.{name}.fraction_of_tissue')}, {_number(f'classes.{name}.mm2')}" for name, *_ in _PARTS
@@ -167,7 +173,7 @@ _FILL = f"INSERT OR REPLACE INTO slide_quality ({', '.join(MEASURED_COLUMNS)}) {
 
 REBUILD_QUALITY = (
     "DELETE FROM slide_quality",
-    _FILL.replace("{source}", f"SELECT * FROM ({_OF_RUN} UNION ALL {_OF_MEASUREMENT}) ORDER BY measured_at"),
+    _FILL.replace("{source}", f"SELECT * FROM ({_OF_RUN} UNION ALL {_OF_MEASUREMENT}) ORDER BY measured_at"),  # noqa: S608
 )
 """Derive `slide_quality` anew; what is written last, the latest, stays."""
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from sqlite_utils import Database
 
+from core.store.quality_schema import QUALITY_SEALS
 from core.store.values import canonical_json
 
 
@@ -35,6 +36,10 @@ class Sealed(StrEnum):
     IMPORTED_PREDICTION = "imported_prediction"
     RATED_EVALUATION = "rated_evaluation"
     """An evaluation with its rule set and severities; one without a rule set stays sealed as `EVALUATION`."""
+    QC_MEASUREMENT = "qc_measurement"
+    QC_VERDICT = "qc_verdict"
+    QC_SECOND_READ = "qc_second_read"
+    QC_REFERENCE = "qc_reference"
 
 
 # Columns are named: one that a later migration adds must not change the digest of rows sealed before it.
@@ -111,6 +116,7 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "SELECT prediction_id, case_id, system, system_version, label, probabilities, source, import_key, created_at "
         "FROM imported_predictions WHERE prediction_id = ?",
     ),
+    **{Sealed(kind): (query,) for kind, query in QUALITY_SEALS.items()},
 }
 
 _COUNTS: Mapping[Sealed, str] = {
@@ -129,6 +135,10 @@ _COUNTS: Mapping[Sealed, str] = {
     Sealed.SIGNATURE: "SELECT count(*) FROM signatures",
     Sealed.CASE_STATE: "SELECT count(*) FROM case_states",
     Sealed.IMPORTED_PREDICTION: "SELECT count(*) FROM imported_predictions",
+    Sealed.QC_MEASUREMENT: "SELECT count(*) FROM qc_measurements",
+    Sealed.QC_VERDICT: "SELECT count(*) FROM qc_verdicts",
+    Sealed.QC_SECOND_READ: "SELECT count(*) FROM qc_second_reads",
+    Sealed.QC_REFERENCE: "SELECT count(*) FROM qc_references",
 }
 
 

@@ -35,6 +35,10 @@ _SEALED_TABLES = {
     Sealed.SIGNATURE: "signatures",
     Sealed.CASE_STATE: "case_states",
     Sealed.IMPORTED_PREDICTION: "imported_predictions",
+    Sealed.QC_MEASUREMENT: "qc_measurements",
+    Sealed.QC_VERDICT: "qc_verdicts",
+    Sealed.QC_SECOND_READ: "qc_second_reads",
+    Sealed.QC_REFERENCE: "qc_references",
 }
 
 

@@ -67,9 +67,16 @@ def test_schema_is_strict_with_foreign_keys_and_wal(settings: Settings) -> None:
     with open_log(settings) as database:
         tables = {row[1]: row[5] for row in database.conn.execute("PRAGMA table_list") if row[2] == "table"}
         ours = {name: strict for name, strict in tables.items() if not name.startswith(("sqlite_", "_sqlite"))}
-        assert set(LOG_TABLES) | {"cases", "slides", "jobs", "workers", "people", "sessions", "case_summary"} == set(
-            ours
-        )
+        assert set(LOG_TABLES) | {
+            "cases",
+            "slides",
+            "jobs",
+            "workers",
+            "people",
+            "sessions",
+            "case_summary",
+            "slide_quality",
+        } == set(ours)
         assert all(ours.values())
         assert database.journal_mode == "wal"
         assert database.conn.execute("PRAGMA foreign_keys").fetchone() == (1,)
