@@ -22,6 +22,7 @@ from core.states import Step
 from core.store import consultations, opinions, reviews
 from core.store.connection import Log, open_log, writing
 from core.store.consult_records import ConsultationRecord, OpinionRecord
+from core.store.drafts import DraftForm, DraftPlace, delete_draft
 from core.store.records import NewRead
 from core.store.submissions import earlier_record, keep_record
 from core.vocabulary import AdditionalWork, Blinding, ConsultationRole, ConsultationState, ReadRole
@@ -115,6 +116,7 @@ def submit_opinion(
         )
         given = _lock(database, asked, read, work, actor=actor)
         refresh_flags_in(database, settings, asked.case_id, actor=actor)
+        delete_draft(database, DraftPlace(asked.case_id, DraftForm.OPINION, consultation_id), author=actor)
         keep_record(database, key, action="opinion", actor=actor, content=content, record_id=given.opinion_id)
         return given
 

@@ -17,6 +17,7 @@ from core.settings import Settings
 from core.states import Step, advance
 from core.store import cases, events, reviews
 from core.store.connection import Log, open_log, reading, writing
+from core.store.drafts import DraftForm, delete_drafts_of
 from core.store.people import name_key
 from core.store.records import DiagnosisRecord, EventRecord
 from core.store.submissions import earlier_record, keep_record
@@ -111,6 +112,7 @@ def record_read(
         if not revealed:
             reviews.insert_reveal(database, case_id, because="diagnosis recorded", actor=actor)
         refresh_flags_in(database, settings, case_id, actor=actor)
+        delete_drafts_of(database, case_id, DraftForm.READ, author=actor)
         keep_record(database, key, action="read", actor=actor, content=content, record_id=recorded.diagnosis_id)
     return recorded
 
@@ -180,6 +182,7 @@ def record_review(settings: Settings, case_id: str, *, verdict: ReviewVerdict, n
         advance(expect(database, case_id, None), Step.ANSWER)
         reviews.insert_review(database, case_id, verdict=verdict, note=note.strip(), actor=actor)
         note_arrivals(database, case_id, actor=actor)
+        delete_drafts_of(database, case_id, DraftForm.ANSWER, author=actor)
 
 
 def case_history(settings: Settings, case_id: str, *, actor: str | None = None) -> list[EventRecord]:

@@ -8,7 +8,7 @@ from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
 from core.store.quality_schema import QUALITY_STATEMENTS, QUALITY_TABLES
 from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, summary_query
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
@@ -100,6 +100,12 @@ def ninth(database: Database) -> None:
     for statement in QUALITY_STATEMENTS:
         database.conn.execute(statement)
     _keep_append_only(database, QUALITY_TABLES)
+
+
+@migrations(name="0011_drafts")
+def eleventh(database: Database) -> None:
+    """Create the drafts of forms: no part of the log, so they are changed and deleted."""
+    database.conn.execute(_DRAFTS)
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:
@@ -362,3 +368,14 @@ _IMPORTED_PREDICTIONS = (
     ) STRICT""",
     "CREATE INDEX imported_predictions_case ON imported_predictions(case_id, system)",
 )
+
+# The content is what the fields of a form hold, as JSON; a draft goes when its form is sent.
+_DRAFTS = """CREATE TABLE drafts (
+        author TEXT NOT NULL,
+        case_id TEXT NOT NULL REFERENCES cases(case_id),
+        form TEXT NOT NULL CHECK (form IN ('read', 'opinion', 'answer')),
+        about INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        saved_at TEXT NOT NULL,
+        PRIMARY KEY (author, case_id, form, about)
+    ) STRICT"""
