@@ -75,6 +75,7 @@ def test_schema_is_strict_with_foreign_keys_and_wal(settings: Settings) -> None:
             "people",
             "sessions",
             "case_summary",
+            "drafts",
             "slide_quality",
         } == set(ours)
         assert all(ours.values())
