@@ -97,8 +97,10 @@ def _areas(truth: BoolArray, scores: FloatArray, groups: NDArray[np.str_]) -> tu
 
     def summed(of: BoolArray) -> FloatArray:
         """(G, K) sums over each patient's units of one class."""
-        columns = [np.bincount(member, weights=np.where(of, part, 0.0), minlength=count) for part in deviations]
-        return np.column_stack(columns)
+        sums = np.zeros((count, len(deviations)))
+        for column, part in enumerate(deviations):
+            np.add.at(sums[:, column], member[of], part[of])
+        return sums
 
     ill, well = summed(truth), summed(~truth)
     with_ill, with_well = (len(np.unique(member[of])) for of in (truth, ~truth))
@@ -115,8 +117,9 @@ def _components(truth: BoolArray, scores: FloatArray) -> tuple[float, FloatArray
     below_ill = np.cumsum(counts_ill) - counts_ill
     of_ill = (below_well + counts_well / 2) / counts_well.sum()
     of_well = 1 - (below_ill + counts_ill / 2) / counts_ill.sum()
-    parts: FloatArray = np.where(truth, of_ill[inverse], of_well[inverse])
-    return float(parts[truth].mean()), parts
+    parts = of_well[inverse]
+    parts[truth] = of_ill[inverse[truth]]
+    return float(np.mean(parts[truth])), parts
 
 
 def _levels(truth: BoolArray, scores: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:

@@ -64,9 +64,7 @@ def compare(
         n_groups=len(set(groups.tolist())),
         n_positive=int(truth.sum()),
         areas=paired_auc(truth, first, second, groups) if both else None,
-        bootstrap_difference=_difference(truth, first, second, groups, draws=draws, seed=seed)
-        if both_classes
-        else None,
+        bootstrap_difference=_difference(truth, first, second, groups, draws=draws, seed=seed) if both else None,
         only_first_right=int((one & ~other).sum()),
         only_second_right=int((other & ~one).sum()),
         both_right=int((one & other).sum()),
