@@ -15,7 +15,7 @@ serve: $(INSTALLED)
 
 test: $(TEST_INSTALLED)
 	sh tests/install_chromium.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(TEST_INSTALLED)
 	$(BIN)/ruff check .
