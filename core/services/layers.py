@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,12 +19,14 @@ import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]  (it shi
 from numpy.typing import NDArray
 
 from core.errors import NotFoundError
-from core.qc import Artefact
+from core.qc.classes import ARTEFACTS, NO_TISSUE
+from core.services.catalogue import get_slide
 from core.services.outline import rings_of
 from core.services.run_files import RunFolder
 from core.services.tile_columns import probability_columns
 from core.settings import Settings
 from core.slides.protocol import SlideReader
+from core.store.records import Json
 from core.tissue import find_tissue
 
 SAME_EDGE_PX = 2
@@ -32,7 +35,10 @@ NO_TILE = 65535
 """Cell without a tile."""
 STEPS = 65534
 """A probability of 1 in the transferred whole numbers; finer than any digit shown."""
-ARTEFACT_COLUMN = "qc_artefact"
+QUALITY_MAP = "qc_map.png"
+"""File of a run: the artefact map, a palette picture of class codes that covers the slide exactly."""
+MAP_LAYER_PX = 2048
+"""Longer side of the artefact map as the viewer gets it."""
 ATTENTION_COLUMN = "attention"
 """Relative weight of every tile in the judgement of an aggregator with attention; never a probability."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -86,9 +92,42 @@ def _axis(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArra
     return edges, np.array(spans, np.int64)
 
 
-def artefact_names() -> tuple[tuple[int, str], ...]:
-    """Return code and name of every artefact class, in the order of their codes."""
-    return tuple((kind.value, kind.name.replace("_", " ").capitalize()) for kind in Artefact if kind != Artefact.NONE)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegendEntry:
+    """One artefact class of a slide's map, and how much of it there is."""
+
+    code: int
+    """Value in the map."""
+    key: str
+    """Name in the vocabulary."""
+    title: str
+    colour: tuple[int, int, int]
+    """R, G, B."""
+    area_mm2: float | None
+    """Tissue in the class; None where it was not measured."""
+    fraction_of_tissue: float | None
+
+
+def artefact_legend(report: Json | None) -> tuple[LegendEntry, ...]:
+    """Return every artefact class in the order of the maps, with its area where the quality report has one."""
+    found = report.get("classes") if report else None
+    classes = cast("Mapping[str, Mapping[str, float]]", found) if isinstance(found, Mapping) else {}
+    return tuple(
+        LegendEntry(
+            code=kind.code,
+            key=kind.value,
+            title=kind.about.title,
+            colour=kind.about.colour,
+            area_mm2=classes[kind]["mm2"] if kind in classes else None,
+            fraction_of_tissue=classes[kind]["fraction_of_tissue"] if kind in classes else None,
+        )
+        for kind in ARTEFACTS
+    )
+
+
+def has_quality_map(settings: Settings, slide_id: str, run_id: str) -> bool:
+    """Return whether a run left an artefact map."""
+    return (RunFolder.of(settings, slide_id, run_id).path / QUALITY_MAP).is_file()
 
 
 def class_names(settings: Settings, slide_id: str, run_id: str) -> tuple[str, ...]:
@@ -140,21 +179,41 @@ def attention_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
 
 
 def quality_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
-    """Return the artefact class of every tile of a run as a packed grid; the worse class where tiles overlap.
+    """Return the artefact map of a run as a packed grid of class codes; `NO_TILE` on clean glass.
 
     Raises:
-        NotFoundError: the run has no artefact map.
+        NotFoundError: the run has no artefact map, or there is no such slide.
     """
-    tiles = _tiles(settings, slide_id, run_id)
-    if ARTEFACT_COLUMN not in tiles:
-        raise NotFoundError("This run has no artefact map. Analyse the slide again to get one.")
-    lattice = lattice_of(tiles)
-    plane = np.full((len(lattice.edges_y) - 1, len(lattice.edges_x) - 1), NO_TILE, np.uint16)
-    codes = tiles[ARTEFACT_COLUMN].to_numpy(np.uint16)
-    for place in np.argsort(codes, kind="stable"):
-        (top, bottom), (left, right) = lattice.rows[place], lattice.columns[place]
-        plane[top:bottom, left:right] = codes[place]
-    return pack(lattice, {"tiles": len(tiles)}, [plane])
+    slide = get_slide(settings, slide_id)
+    if not _PLAIN_NAME.fullmatch(run_id) or not has_quality_map(settings, slide_id, run_id):
+        raise NotFoundError("This run has no artefact map. Measure the quality of the slide again to get one.")
+    labels = coarser_map(RunFolder.of(settings, slide_id, run_id).read_image(QUALITY_MAP), longest_px=MAP_LAYER_PX)
+    height, width = labels.shape
+    edges_x, edges_y = (
+        np.rint(np.linspace(0, extent or cells, cells + 1)).astype(np.int64)
+        for extent, cells in ((slide.width, width), (slide.height, height))
+    )
+    none = np.empty((0, 2), np.int64)
+    plane = np.where(labels == NO_TISSUE, NO_TILE, labels.astype(np.uint16)).astype(np.uint16)
+    return pack(Lattice(edges_x, edges_y, none, none), {"source": QUALITY_MAP}, [plane])
+
+
+def coarser_map(labels: NDArray[np.uint8], *, longest_px: int) -> NDArray[np.uint8]:
+    """Return an artefact map of at most so many pixels a side, on which no artefact of the finer one is missing.
+
+    Args:
+        labels: (H, W) class codes, `NO_TISSUE` where there is none.
+        longest_px: Most pixels along the longer side.
+    """
+    factor = max(labels.shape) / longest_px
+    if factor <= 1:
+        return labels
+    found = np.where(labels == NO_TISSUE, 0, labels + 1).astype(np.uint8)
+    for axis, length in enumerate(labels.shape):
+        wanted = max(1, round(length / factor))
+        starts = np.ceil(np.arange(wanted) * length / wanted).astype(np.int64)
+        found = np.maximum.reduceat(found, starts, axis=axis)
+    return np.where(found == 0, NO_TISSUE, found - 1).astype(np.uint8)
 
 
 def _quantised(values: NDArray[np.float64]) -> NDArray[np.uint16]:

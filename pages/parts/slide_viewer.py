@@ -21,11 +21,12 @@ from core.server.tile_tokens import LIFETIME_S, grant, sign, subject_of
 from core.services import annotations
 from core.services.display import positive_class
 from core.services.gallery import gallery
-from core.services.layers import artefact_names, class_names, has_attention
+from core.services.layers import artefact_legend, class_names, has_attention, has_quality_map
 from core.services.visibility import visibility
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.badges import FLAGS
+from pages.parts.quality_words import area_text, share_text
 from pages.parts.zoom_viewer import Json, ViewerSlide, zoom_viewer
 
 _HIDDEN = "Hidden until your diagnosis is recorded or you reveal it."
@@ -60,6 +61,7 @@ def slide_viewer(
     on_click: Callable[[str, float, float], None] | None = None,
     lifetime_s: float = LIFETIME_S,
     height_px: int = 620,
+    initial: Json | None = None,
 ) -> None:
     """Show slides of a case and take in what the reader does on them.
 
@@ -72,8 +74,9 @@ def slide_viewer(
         on_click: Called with slide id and level-0 px when the slide is clicked.
         lifetime_s: How long a permission holds before the viewer asks for a new one.
         height_px: Height of the slide, without toolbar and gallery.
+        initial: Which layers are shown at first, see `zoom_viewer`.
     """
-    _viewer_fragment(settings, view, user, key, note_key, on_click, lifetime_s, height_px)
+    _viewer_fragment(settings, view, user, key, note_key, on_click, lifetime_s, height_px, initial)
 
 
 def show_on_slide(key: str, slide_id: str, region: Region) -> None:
@@ -98,6 +101,7 @@ def _viewer_fragment(
     on_click: Callable[[str, float, float], None] | None,
     lifetime_s: float,
     height_px: int,
+    initial: Json | None,
 ) -> None:
     subject = subject_of(st.user.to_dict())
     if subject is None:
@@ -131,6 +135,7 @@ def _viewer_fragment(
         reports_clicks=on_click is not None,
         jump=st.session_state.get(f"{key}:jump"),
         height_px=height_px,
+        initial=initial,
         on_events=partial(_take, settings, view, user, key, on_click),
     )
     for message in st.session_state.pop(f"{key}:refusals", ()):
@@ -153,8 +158,8 @@ def _viewer_slide(
         positive=positive,
         no_model=no_result or hidden,
         no_attention=_no_attention(settings, run) or hidden,
-        no_quality="No artefact map of this slide yet." if not classes else None,
-        artefacts=[{"code": code, "name": name} for code, name in artefact_names()],
+        no_quality=_no_quality(settings, run),
+        artefacts=_artefacts(run),
         flags=_flags(view, slide.slide_id) if view.revealed else [],
         marks=[_mark(record) for record in annotations.list_annotations(settings, slide.slide_id, actor=actor)],
         galleries=_galleries(settings, run, slide, positive) if view.revealed and classes else {},
@@ -166,6 +171,26 @@ def _no_attention(settings: Settings, run: RunRecord | None) -> str | None:
     if run is not None and has_attention(settings, run.slide_id, run.run_id):
         return None
     return "No aggregator with attention scored this slide."
+
+
+def _no_quality(settings: Settings, run: RunRecord | None) -> str | None:
+    if run is not None and has_quality_map(settings, run.slide_id, run.run_id):
+        return None
+    return "No artefact map of this slide yet."
+
+
+def _artefacts(run: RunRecord | None) -> list[Json]:
+    return [
+        {
+            "code": entry.code,
+            "key": entry.key,
+            "name": entry.title,
+            "colour": "#{:02x}{:02x}{:02x}".format(*entry.colour),
+            "area": None if entry.area_mm2 is None else area_text(entry.area_mm2),
+            "share": None if entry.fraction_of_tissue is None else share_text(entry.fraction_of_tissue),
+        }
+        for entry in artefact_legend(None if run is None else run.qc)
+    ]
 
 
 def _title(slide: SlideRecord) -> str:

@@ -37,7 +37,7 @@ class ViewerSlide:
     no_quality: str | None
     """Why there is no artefact layer; None if there is one."""
     artefacts: Sequence[Json]
-    """{code, name} of the artefact classes."""
+    """{code, key, name, colour, area, share} of the artefact classes; area and share as text, None if not measured."""
     flags: Sequence[Json]
     """{number, title, reason, x, y, width, height}, level-0 px."""
     marks: Sequence[Json]
@@ -64,6 +64,7 @@ def zoom_viewer(
     reports_clicks: bool = False,
     jump: Json | None = None,
     height_px: int = 620,
+    initial: Json | None = None,
     on_events: Callable[[], None],
 ) -> None:
     """Show the viewer.
@@ -80,6 +81,8 @@ def zoom_viewer(
         reports_clicks: Whether a click on the slide is an event.
         jump: {nonce, slide_id, x, y, width, height}: where to look; acted upon once for every `nonce`.
         height_px: Height of the slide itself, without toolbar and gallery.
+        initial: Settings of the layers, such as `{"artefact.on": True}`, where nobody has chosen others in this viewer;
+            None shares the settings of the case page.
         on_events: Called when events have arrived.
     """
     _component()(
@@ -97,6 +100,7 @@ def zoom_viewer(
             "reports_clicks": reports_clicks,
             "jump": jump,
             "height": height_px,
+            "initial": initial,
         },
         on_events_change=on_events,
     )

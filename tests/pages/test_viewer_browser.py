@@ -28,6 +28,7 @@ from browser_kit import (
 from playwright.sync_api import Browser, Page, expect
 from viewer_kit import ATTENDED, FIRST, HEIGHT, HOT, RULER, SECOND, TILE, UNSCALED, WIDTH, make_home, slide_image
 
+from core.qc.classes import ArtefactClass
 from core.services.annotations import list_annotations
 from core.settings import Settings
 
@@ -188,8 +189,20 @@ def test_artefacts_and_outline(open_viewer: OpenViewer) -> None:
     settle(page)
     expect(page.locator(".legend")).to_contain_text("Out of focus")
     layer = page.locator(".layer-artefact").first
-    assert pixel(layer, fitted(page, 2000, 2900))[3] == 255
+    blurred, inked = fitted(page, 2000, 2900), fitted(page, 2000, 100)
+    assert pixel(layer, blurred) == [*ArtefactClass.OUT_OF_FOCUS.about.colour, 255]
+    assert pixel(layer, inked) == [*ArtefactClass.PEN.about.colour, 255]
     assert pixel(layer, fitted(page, 2000, 1500))[3] == 0
+    assert pixel(layer, fitted(page, 100, 100))[3] == 0, "no tissue, no colour"
+    page.get_by_label("Pen").uncheck()
+    settle(page)
+    assert (pixel(layer, blurred)[3], pixel(layer, inked)[3]) == (255, 0), "one class off, the others on"
+    page.mouse.move(*blurred)
+    expect(page.locator("[data-part='value']")).to_contain_text("Out of focus")
+    page.reload()
+    page.wait_for_selector(READY)
+    settle(page)
+    assert (pixel(layer, blurred)[3], pixel(layer, inked)[3]) == (255, 0), "switches are kept"
     outline = page.locator(".layer-tissue").first
     drawn = outline.evaluate(
         "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"

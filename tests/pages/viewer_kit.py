@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from people_kit import CLERK
 
 from core.domain import FlagDirection, FlagKind, MppSource, ReadCategory, SlideStatus, Stain
+from core.qc.classes import NO_TISSUE, ArtefactClass
 from core.services.catalogue import SlideRequest, add_slides
+from core.services.layers import QUALITY_MAP
 from core.services.run_files import RunFolder
 from core.settings import Settings
 from core.store.connection import open_log, writing
@@ -85,7 +87,6 @@ def tile_table(width: int, height: int, *, tile: int = TILE) -> pd.DataFrame:
     corners = np.array([(x, y) for y in range(0, height, tile) for x in range(0, width, tile)])
     probability = np.clip(corners[:, 0] / width * 0.9, 0, 1).astype(np.float32)
     probability[(corners == HOT).all(axis=1)] = 1.0
-    artefact = np.where(corners[:, 1] > height * 0.8, 4, np.where(corners[:, 1] < tile, 1, 0)).astype(np.int8)
     return pd.DataFrame(
         {
             "x": corners[:, 0],
@@ -94,9 +95,17 @@ def tile_table(width: int, height: int, *, tile: int = TILE) -> pd.DataFrame:
             "height": tile,
             "prob_idc": probability,
             "prob_no_idc": 1 - probability,
-            "qc_artefact": artefact,
         }
     )
+
+
+def artefact_map(width: int, height: int) -> NDArray[np.uint8]:
+    """Pen above, blur below, clean tissue between, no tissue at the left; 16 level-0 px a pixel."""
+    labels = np.zeros((height // 16, width // 16), np.uint8)
+    labels[: TILE // 16] = ArtefactClass.PEN.code
+    labels[round(len(labels) * 0.8) :] = ArtefactClass.OUT_OF_FOCUS.code
+    labels[:, :20] = NO_TISSUE
+    return labels
 
 
 def _finish(settings: Settings, slide_id: str, width: int, height: int, *, mpp: float) -> None:
@@ -106,7 +115,9 @@ def _finish(settings: Settings, slide_id: str, width: int, height: int, *, mpp: 
         corners = tiles[["x", "y"]].to_numpy()
         attended, hot = ((corners == place).all(axis=1) for place in (ATTENDED, HOT))
         tiles["attention"] = (0.5 * attended + 0.25 * hot).astype(np.float32)
-    RunFolder.of(settings, slide_id, run.run_id).write_tiles(tiles)
+    folder = RunFolder.of(settings, slide_id, run.run_id)
+    folder.write_tiles(tiles)
+    folder.write_image(QUALITY_MAP, artefact_map(width, height))
     with open_log(settings) as database, writing(database):
         save_run(database, run)
 

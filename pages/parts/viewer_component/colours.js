@@ -1,5 +1,5 @@
 // Colour maps for values in 0-1, and the categorical palette. All are safe for colour-blind readers: lightness alone
-// carries the order of the maps; the categories are those of Okabe and Ito (2008).
+// carries the order of the maps.
 
 const MAPS = {
   red: ["#fff7ec", "#fc8d59", "#7f0000"],
@@ -10,13 +10,8 @@ const MAPS = {
 
 export const MAP_NAMES = { red: "Red (suspicious)", viridis: "Viridis", cividis: "Cividis" }
 
-const CATEGORIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#7a5ba8", "#8c6d46"]
-
-export function category(index) {
-  return CATEGORIES[index % CATEGORIES.length]
-}
-
-function parse(hex) {
+/** [r, g, b] of a colour written as #rrggbb. */
+export function rgb(hex) {
   return [1, 3, 5].map(at => Number.parseInt(hex.slice(at, at + 2), 16))
 }
 
@@ -25,7 +20,7 @@ const tables = new Map()
 /** 256 [r, g, b] entries, linear between the stops. */
 export function table(name) {
   if (!tables.has(name)) {
-    const stops = (MAPS[name] ?? MAPS.red).map(parse)
+    const stops = (MAPS[name] ?? MAPS.red).map(rgb)
     tables.set(
       name,
       Array.from({ length: 256 }, (_, i) => {

@@ -1,6 +1,6 @@
 // Part of the viewer: what lies on the slides, and what the pointer is over.
 
-import { category, table } from "./colours.js"
+import { rgb, table } from "./colours.js"
 import { h } from "./dom.js"
 import { codeAt, codePainter, probabilityAt, probabilityPainter, unpack } from "./lattice.js"
 import { drawMarks } from "./marks.js"
@@ -10,7 +10,7 @@ const OPACITIES = [0.2, 0.4, 0.6, 0.8]
 const DEFAULTS = {
   heat: { on: true, opacity: 0.4, class: null, map: "red", threshold: 0 },
   attention: { on: false, opacity: 0.6 },
-  artefact: { on: false, opacity: 0.5 },
+  artefact: { on: false, opacity: 0.5, off: [] },
   tissue: { on: false, opacity: 0.9 },
   flags: { on: true, opacity: 1 },
   marks: { on: true, opacity: 1 },
@@ -23,8 +23,24 @@ export class Layering {
     const path = name.split(".")
     const last = path.pop()
     path.reduce((part, key) => part[key], this.settings)[last] = value
-    saveSettings(this.settings)
+    saveSettings(this.settings, this.settingsKey)
     this.refresh()
+  }
+
+  /** One painter for as long as the same classes are on: the picture of a large map is then made once. */
+  artefactPainter(pane) {
+    const key = JSON.stringify([pane.slide.artefacts, this.settings.artefact.off])
+    if (pane.artefactKey !== key) {
+      pane.artefactKey = key
+      pane.artefactPainter = codePainter(artefactColours(pane.slide.artefacts, this.settings.artefact.off))
+    }
+    return pane.artefactPainter
+  }
+
+  /** Show or hide one class of artefact; the others stay as they are. */
+  setClass(name, isOn) {
+    const off = this.settings.artefact.off.filter(one => one !== name)
+    this.set("artefact.off", isOn ? off : [...off, name])
   }
 
   toggle(layer) {
@@ -124,7 +140,7 @@ export class Layering {
     pane.setGrid("attention", { lattice: weights, plane: 0, painter: probabilityPainter(table("attention"), 0), visible: wantsAttention, opacity: attention.opacity })
     const wantsArtefact = shown(artefact) && !none.artefact
     const quality = wantsArtefact ? this.grid(pane, "quality") : null
-    pane.setGrid("artefact", { lattice: quality, plane: 0, painter: codePainter(artefactColour), visible: wantsArtefact, opacity: artefact.opacity })
+    pane.setGrid("artefact", { lattice: quality, plane: 0, painter: this.artefactPainter(pane), visible: wantsArtefact, opacity: artefact.opacity })
     const wantsTissue = shown(tissue) && !none.tissue
     pane.setOutline({ rings: wantsTissue ? this.outline(pane) : null, visible: wantsTissue, opacity: tissue.opacity })
     pane.marks.style.opacity = marks.opacity
@@ -221,20 +237,30 @@ export class Layering {
   }
 }
 
-function artefactColour(code) {
-  if (code === 0) return null
-  const hex = category(code - 1)
-  return [1, 3, 5].map(at => Number.parseInt(hex.slice(at, at + 2), 16))
+/** What a code is painted with: nothing where its class is switched off or has none. */
+function artefactColours(classes, off) {
+  const colours = new Map((classes ?? []).filter(one => !off.includes(one.key)).map(one => [one.code, rgb(one.colour)]))
+  return code => colours.get(code) ?? null
 }
 
 function thousands(number) {
   return Math.round(number).toLocaleString("en")
 }
 
-export function loadSettings() {
+/** Where a viewer keeps its settings: one that starts with other layers than the rest keeps them apart. */
+export function settingsKey({ viewer_key: viewer, initial }) {
+  return initial ? `${SETTINGS_KEY}:${viewer}` : SETTINGS_KEY
+}
+
+export function loadSettings(key, initial) {
   const settings = structuredClone(DEFAULTS)
+  for (const [path, value] of Object.entries(initial ?? {})) {
+    const parts = path.split(".")
+    const last = parts.pop()
+    parts.reduce((part, name) => part[name], settings)[last] = value
+  }
   try {
-    const kept = JSON.parse(localStorage.getItem(SETTINGS_KEY)) ?? {}
+    const kept = JSON.parse(localStorage.getItem(key)) ?? {}
     for (const [name, value] of Object.entries(kept)) {
       if (typeof settings[name] === "object") Object.assign(settings[name], value)
       else if (name in settings) settings[name] = value
@@ -245,9 +271,9 @@ export function loadSettings() {
   return settings
 }
 
-function saveSettings(settings) {
+function saveSettings(settings, key) {
   try {
-    localStorage.setItem(SETTINGS_KEY, JSON.stringify(settings))
+    localStorage.setItem(key, JSON.stringify(settings))
   } catch {
     // Not kept for the next visit.
   }

@@ -236,7 +236,10 @@ export class Pane {
   setGrid(name, { lattice, plane, painter, visible, opacity }) {
     const layer = this.layers.get(name)
     if (!layer) return
-    const picture = lattice && visible ? cellPicture(lattice, plane, painter) : null
+    const made = layer.made
+    const isSame = made?.lattice === lattice && made.plane === plane && made.painter === painter
+    if (lattice && visible && !isSame) layer.made = { lattice, plane, painter, picture: cellPicture(lattice, plane, painter) }
+    const picture = layer.made?.picture ?? null
     layer.draw = lattice ? (context, frame) => paint(context, lattice, plane, frame, painter, picture) : null
     this.showLayer(layer, visible && lattice !== null, opacity)
   }

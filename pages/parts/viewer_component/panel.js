@@ -1,6 +1,6 @@
 // The side panel: what lies on the slide, each with a switch and an opacity; flags and marks as lists.
 
-import { MAP_NAMES, category, cssGradient } from "./colours.js"
+import { MAP_NAMES, cssGradient } from "./colours.js"
 import { h, icon } from "./dom.js"
 import { boundsOf, measure } from "./marks.js"
 
@@ -14,7 +14,7 @@ const LAYERS = [
 ]
 
 export class Panel {
-  /** @param act {set(name, value), go(rectangle), select(mark)} */
+  /** @param act {set(name, value), setClass(name, isOn), go(rectangle), select(mark)} */
   constructor(act) {
     this.act = act
     this.rows = new Map()
@@ -99,10 +99,29 @@ export class Panel {
 
   artefactDetail(slide, settings) {
     const { detail } = this.rows.get("artefact")
-    detail.hidden = !settings.artefact.on || !slide.artefacts?.length
-    if (detail.dataset.key === slide.slide_id) return
-    detail.dataset.key = slide.slide_id
-    detail.replaceChildren(h("ul", { class: "legend" }, (slide.artefacts ?? []).map(({ code, name }) => h("li", {}, h("i", { style: `background:${category(code - 1)}` }), name))))
+    const classes = slide.artefacts ?? []
+    detail.hidden = !settings.artefact.on || !classes.length
+    const key = JSON.stringify([slide.slide_id, classes])
+    if (detail.dataset.key !== key) {
+      detail.dataset.key = key
+      detail.replaceChildren(h("ul", { class: "legend" }, classes.map(one => this.classEntry(one))), h("p", { class: "note" }, "Shares are of the tissue."))
+    }
+    for (const box of detail.querySelectorAll("input")) box.checked = !settings.artefact.off.includes(box.dataset.artefact)
+  }
+
+  classEntry({ key, name, colour, area, share }) {
+    const measured = area === null ? "not measured" : `${area}, ${share}`
+    return h(
+      "li",
+      {},
+      h(
+        "label",
+        { class: "class-entry" },
+        h("input", { type: "checkbox", "data-artefact": key, onchange: event => this.act.setClass(key, event.target.checked) }),
+        h("i", { style: `background:${colour}` }),
+        h("span", {}, name, h("small", {}, measured)),
+      ),
+    )
   }
 
   flags(slide) {

@@ -5,7 +5,7 @@ import { Outbox } from "./events.js"
 import { MarkForm } from "./form.js"
 import { Gallery } from "./gallery.js"
 import { helpBox, press } from "./keys.js"
-import { loadSettings } from "./layering.js"
+import { loadSettings, settingsKey } from "./layering.js"
 import { Link } from "./link.js"
 import { Marking } from "./marking.js"
 import { TOOLS } from "./marks.js"
@@ -41,7 +41,8 @@ class Viewer extends Marking {
     this.osd = OpenSeadragon
     this.base = base
     this.data = component.data
-    this.settings = loadSettings()
+    this.settingsKey = settingsKey(component.data)
+    this.settings = loadSettings(this.settingsKey, component.data.initial)
     this.outbox = new Outbox()
     this.panes = []
     this.grids = new Map()
@@ -64,6 +65,7 @@ class Viewer extends Marking {
   build() {
     this.panel = new Panel({
       set: (name, value) => this.set(name, value),
+      setClass: (name, isOn) => this.setClass(name, isOn),
       go: place => this.goTo(place),
       select: mark => this.select(mark),
     })
