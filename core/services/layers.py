@@ -111,8 +111,7 @@ class LegendEntry:
 def artefact_legend(report: Json | None) -> tuple[LegendEntry, ...]:
     """Return every artefact class in the order of the maps, with its area where the quality report has one."""
     found = report.get("classes") if report else None
-    measured = found if isinstance(found, Mapping) else {}
-    classes = cast("Mapping[str, Mapping[str, float]]", measured)
+    classes = cast("Mapping[str, Mapping[str, float]]", found if isinstance(found, Mapping) else {})
     return tuple(
         LegendEntry(
             code=kind.code,
