@@ -21,7 +21,6 @@ from core.shares import Share
 SYSTEM_PREFIX = "system:"
 """Begins the name of another system whose predictions were imported, as a model or as a reference."""
 READER_PREFIX = "reader:"
-LABELS_PREFIX = "labels:"
 
 
 class Unit(StrEnum):

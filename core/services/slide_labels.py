@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.domain import ReadCategory
-from core.errors import InputError
+from core.errors import InputError, NotFoundError
 from core.interop.csv_table import read_csv
 from core.phantom.truth import TUMOUR
 from core.services import catalogue
+from core.services.case_verdicts import by_case_of, department_verdicts, to_slides
 from core.settings import Settings
 from core.store.connection import open_log, reading
-from core.store.records import ReadStage, SlideRecord
-from core.store.reviews import counting_diagnosis, diagnoses_of_case
+from core.store.records import SlideRecord
 
+LABELS_PREFIX = "labels:"
+"""Begins the name of a table of labels that was taken in."""
 READS = "reads"
 TRUTH = "truth"
+LABELS_FOLDER = "labels"
 _YES = frozenset({"1", "yes", "true", "positive", "malignant"})
 _NO = frozenset({"0", "no", "false", "negative", "benign"})
 
@@ -42,39 +44,72 @@ def slide_labels(settings: Settings, source: str) -> SlideLabels:
 
     Args:
         settings: Names the home folder.
-        source: "reads" (the log), "truth" (the outlines beside phantom slides), or the path of a CSV with the columns
-            slide_id and label, and perhaps group.
+        source: "reads" (the log), "truth" (the outlines beside phantom slides), "labels:NAME" (a table taken in
+            earlier), or the path of a CSV with the columns slide_id and label, and perhaps group.
 
     Raises:
         InputError: the table cannot be read or names slides that are not in the catalogue.
+        NotFoundError: no table of that name was taken in.
     """
     slides = catalogue.list_slides(settings)
-    if source == READS:
-        return _from_reads(settings, slides)
+    return _from_reads(settings, slides) if source == READS else slide_labels_of(settings, slides, source)
+
+
+def slide_labels_of(settings: Settings, slides: tuple[SlideRecord, ...], source: str) -> SlideLabels:
+    """Return the labels of some slides from a source that speaks of slides; see `slide_labels`.
+
+    Raises:
+        InputError, NotFoundError: as `slide_labels`.
+    """
     if source == TRUTH:
         return _from_truth(slides)
-    return _from_table(Path(source), slides)
+    if source.startswith(LABELS_PREFIX):
+        name = source.removeprefix(LABELS_PREFIX)
+        path = label_table(settings, name)
+        return _from_table(path, slides, known=None, title=name)
+    return _from_table(Path(source), slides, known={slide.slide_id for slide in catalogue.list_slides(settings)})
 
 
-def _from_table(path: Path, slides: tuple[SlideRecord, ...]) -> SlideLabels:
+def label_table(settings: Settings, name: str) -> Path:
+    """Return the file of a table of labels that was taken in.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    path = settings.home / LABELS_FOLDER / f"{name}.csv"
+    if Path(name).name != name or not path.is_file():
+        raise NotFoundError(f"No table of labels called {name!r} was taken in. Upload it on the evaluation page.")
+    return path
+
+
+def label_tables(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the tables of labels that were taken in."""
+    return tuple(sorted(path.stem for path in (settings.home / LABELS_FOLDER).glob("*.csv")))
+
+
+def _from_table(
+    path: Path, slides: tuple[SlideRecord, ...], *, known: set[str] | None, title: str | None = None
+) -> SlideLabels:
+    """Read a table; `known` are the slides that it may name, None leaves unknown ones out."""
     table = read_csv(path)
     ids, labels = table.column("slide_id"), table.column("label")
     groups = table.column("group") if "group" in table.columns else ("",) * len(ids)
-    known = {slide.slide_id for slide in slides}
-    unknown = sorted(set(ids) - known)
+    wanted = {slide.slide_id for slide in slides}
+    unknown = sorted(set(ids) - known) if known is not None else []
     if unknown:
         raise InputError(f"{len(unknown)} slides of {table.name} are not in the catalogue: {', '.join(unknown[:10])}.")
     twice = sorted({slide_id for slide_id in ids if ids.count(slide_id) > 1}) if len(set(ids)) < len(ids) else []
     if twice:
         raise InputError(f"{table.name} lists these slides twice: {', '.join(twice[:10])}.")
     return SlideLabels(
-        source=f"the table {table.name}",
+        source=f"the table {title or table.name}",
         target={
             slide_id: _meant(label, where=f"{table.name}, row {row.number}")
             for slide_id, label, row in zip(ids, labels, table.rows, strict=True)
+            if slide_id in wanted
         },
-        groups={slide_id: group for slide_id, group in zip(ids, groups, strict=True) if group},
-        left_out=dict.fromkeys(sorted(known - set(ids)), "not in the table"),
+        groups={slide_id: group for slide_id, group in zip(ids, groups, strict=True) if group and slide_id in wanted},
+        left_out=dict.fromkeys(sorted(wanted - set(ids)), "not in the table"),
     )
 
 
@@ -86,33 +121,9 @@ def _meant(label: str, *, where: str) -> bool:
 
 
 def _from_reads(settings: Settings, slides: tuple[SlideRecord, ...]) -> SlideLabels:
-    """Label slides by the reads of their cases, as far as a read says something about a slide.
-
-    A case read as malignant has the disease on some slide, not on each: of several slides none can be labelled. A read
-    given after the model was shown would teach the model's own opinion.
-    """
-    by_case: dict[str, list[SlideRecord]] = {}
-    for slide in slides:
-        by_case.setdefault(slide.case_id, []).append(slide)
-    target: dict[str, bool] = {}
-    left_out: dict[str, str] = {}
+    by_case = by_case_of(slides)
     with open_log(settings) as database, reading(database):
-        for case_id, members in by_case.items():
-            read = counting_diagnosis(diagnoses_of_case(database, case_id))
-            reason = ""
-            if read is None:
-                reason = "its case was not read"
-            elif read.stage is ReadStage.AFTER_MODEL:
-                reason = "its case was read after the model's result was shown"
-            elif read.category is ReadCategory.INDETERMINATE:
-                reason = "its case was read as indeterminate"
-            elif read.category is ReadCategory.MALIGNANT and len(members) > 1:
-                reason = "its case was read as malignant and has several slides: the read does not say which"
-            for slide in members:
-                if reason or read is None:
-                    left_out[slide.slide_id] = reason
-                else:
-                    target[slide.slide_id] = read.category is ReadCategory.MALIGNANT
+        target, left_out = to_slides(*department_verdicts(database, tuple(by_case)), by_case)
     return SlideLabels("the pathologists' reads, given before the model was shown", target, left_out=left_out)
 
 
