@@ -130,12 +130,12 @@ class EntryPage:
 _MEASURED = ", ".join(f"slide_quality.{name}" for name in MEASURED_COLUMNS if name != "slide_id")
 _ROWS = f"""
     WITH shown AS (
-        SELECT slide_id, disposition, role, verdict_id FROM qc_verdicts
-        WHERE {STANDING} AND slide_id NOT IN (SELECT value FROM json_each(:hidden))),
+        SELECT slide_id, disposition,
+            row_number() OVER (PARTITION BY slide_id ORDER BY role, verdict_id) AS place
+        FROM qc_verdicts WHERE {STANDING} AND slide_id NOT IN (SELECT value FROM json_each(:hidden))),
     decided AS (
         SELECT slide_id, count(DISTINCT disposition) > 1 AS disputed,
-            (SELECT inner.disposition FROM shown AS inner WHERE inner.slide_id = shown.slide_id
-             ORDER BY inner.role, inner.verdict_id LIMIT 1) AS verdict
+            max(CASE WHEN place = 1 THEN disposition END) AS verdict
         FROM shown GROUP BY slide_id),
     entries AS (
         SELECT slides.slide_id, slides.case_id, slides.stain, slides.site, slides.scanner, slides.added_at,
@@ -208,10 +208,11 @@ def _conditions(query: QualityQuery) -> dict[str, str]:
         found["text"] = "(instr(lower(slide_id), :text) OR instr(lower(case_id), :text))"
     for part in ("scanner", "site", "stain", "disposition"):
         if getattr(query, f"{part}s"):
-            found[part] = f"{_FACETS[part]} IN (SELECT value FROM json_each(:{part}))"
+            found[part] = f"{_FACETS[part]} IN (SELECT value FROM json_each(:{part}))"  # noqa: S608 - constants
     if query.verdicts:
         disputed = " OR disputed" if DISPUTED in query.verdicts else ""
-        found["verdict"] = f"({_FACETS['verdict']} IN (SELECT value FROM json_each(:verdict)){disputed})"
+        own = f"{_FACETS['verdict']} IN (SELECT value FROM json_each(:verdict))"  # noqa: S608 - constants
+        found["verdict"] = f"({own}{disputed})"
     if query.start is not None:
         found["start"] = "added_at >= :start"
     if query.end is not None:
