@@ -88,7 +88,7 @@ with details:
             show_result(run)
     if "All reads" in tabs:
         with tabs["All reads"]:
-            show_reads(detail)
+            show_reads(settings, detail, user=user)
     with tabs["Quality"]:
         show_quality(run)
     with tabs["Provenance"]:

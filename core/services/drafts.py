@@ -23,6 +23,7 @@ LONGEST = 20_000
 """Characters of a draft: several times what the fields of a form take."""
 _NEEDED = {
     DraftForm.READ: Permission.RECORD_READS,
+    DraftForm.CONSENSUS: Permission.RECORD_READS,
     DraftForm.OPINION: Permission.GIVE_OPINION,
     DraftForm.ANSWER: Permission.RECORD_READS,
 }

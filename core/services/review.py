@@ -112,7 +112,8 @@ def record_read(
         if not revealed:
             reviews.insert_reveal(database, case_id, because="diagnosis recorded", actor=actor)
         refresh_flags_in(database, settings, case_id, actor=actor)
-        delete_drafts_of(database, case_id, DraftForm.READ, author=actor)
+        sent = DraftForm.CONSENSUS if role is ReadRole.CONSENSUS else DraftForm.READ
+        delete_drafts_of(database, case_id, sent, author=actor)
         keep_record(database, key, action="read", actor=actor, content=content, record_id=recorded.diagnosis_id)
     return recorded
 

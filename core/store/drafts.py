@@ -23,6 +23,7 @@ class DraftForm(StrEnum):
     """Which form a draft is of."""
 
     READ = "read"
+    CONSENSUS = "consensus"
     OPINION = "opinion"
     ANSWER = "answer"
     """The note to an answer to the model's result."""

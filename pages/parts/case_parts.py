@@ -8,11 +8,13 @@ import streamlit as st
 
 from core.server.identity import User
 from core.services.review import assign
+from core.services.signing import signatures
 from core.services.worklist import CaseDetail
 from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import CASES, FLAGS, VERDICTS, plain, show_badges, time_in_words
 from pages.parts.consult_turn import CaseScene, show_ask_button
+from pages.parts.read_signing import show_read_signing
 from pages.parts.reading import show_read
 from pages.parts.worklist_parts import show_empty
 
@@ -115,16 +117,19 @@ def _show_neighbours(case_id: str, *, order: Sequence[str]) -> None:
         st.rerun()
 
 
-def show_reads(detail: CaseDetail) -> None:
-    """Show every diagnosis and every answer of the case, superseded ones too, newest first."""
+def show_reads(settings: Settings, detail: CaseDetail, *, user: User) -> None:
+    """Show every diagnosis and every answer of the case, superseded ones too, newest first, and who signed them."""
     if not detail.diagnoses and not detail.reviews:
         st.caption("Nobody has recorded a diagnosis or an answer yet.")
     superseded = {read.supersedes for read in detail.diagnoses}
+    signed = signatures(settings, detail.case.case_id, actor=user.actor)
     for read in sorted(detail.diagnoses, key=lambda read: read.created_at, reverse=True):
         with st.container(border=True):
             if read.diagnosis_id in superseded:
                 st.badge("Superseded", color="gray", icon=":material/history:")
             show_read(read)
+            if read.diagnosis_id not in superseded:
+                show_read_signing(settings, read, signed=signed, user=user, place="all")
     replaced = {review.supersedes for review in detail.reviews}
     for review in sorted(detail.reviews, key=lambda review: review.created_at, reverse=True):
         with st.container(border=True):

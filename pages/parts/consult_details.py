@@ -10,8 +10,8 @@ from core.server.identity import short_name
 from core.services.request_rows import RequestRow
 from core.services.signing import signatures
 from core.store.consult_records import ComparisonRecord
-from core.vocabulary import Urgency
-from pages.parts.badges import CASES, Look, in_words, plain, show_badges, time_in_words
+from core.vocabulary import SignedKind, Urgency
+from pages.parts.badges import CASES, in_words, plain, show_badges, time_in_words
 from pages.parts.compare import show_pair
 from pages.parts.consult_turn import CaseScene
 from pages.parts.consult_words import (
@@ -20,16 +20,13 @@ from pages.parts.consult_words import (
     DISCORDANCES,
     ERRORS,
     IMPACTS,
-    MEANINGS,
     STATES,
     TYPES,
     URGENCIES,
     due_in_words,
 )
+from pages.parts.read_signing import show_signature
 from pages.parts.resolving import resolution_rows
-
-_HOLDS = Look("Unchanged since it was signed", "green", ":material/verified:")
-_BROKEN = Look("What was signed is not what it was", "red", ":material/gpp_bad:")
 
 
 def show_consult(scene: CaseScene) -> None:
@@ -57,12 +54,8 @@ def _show_resolutions(scene: CaseScene) -> None:
         st.markdown("**Resolution**" if settled else "**Resolution of an earlier round**")
         st.table(resolution_rows(latest, scene.detail.diagnoses), border="horizontal", alt="How the case was settled")
         for one in signatures(scene.settings, scene.case_id, actor=scene.user.actor):
-            signed = one.signature
-            show_badges([_HOLDS if one.holds else _BROKEN])
-            st.caption(
-                f"Signed by **{plain(signed.printed_name)}**, {MEANINGS[signed.meaning].lower()}, "
-                f"{time_in_words(signed.created_at)}.  \nSHA-256 `{signed.record_sha256}`"
-            )
+            if one.signature.kind is SignedKind.RESOLUTION:
+                show_signature(one)
 
 
 def _show_opinions(scene: CaseScene) -> None:

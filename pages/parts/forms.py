@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.errors import SecondReadError
-from pages.parts.actions import attempt, notify
+from pages.parts.actions import attempt, has_notice, notify
 
 _REFUSED = "refused"
 
@@ -55,6 +55,11 @@ def take_in(name: str, action: Callable[[str], object], *, done: str, typed: str
 def refuse(sentence: str, *, typed: str = "") -> None:
     """Have the next `show_refusal` say why something was not done."""
     st.session_state[_REFUSED] = (sentence, typed)
+
+
+def has_come_back() -> bool:
+    """Whether what a callback sent has an answer that the page does not show yet: it then draws itself anew."""
+    return _REFUSED in st.session_state or has_notice()
 
 
 def show_refusal() -> None:

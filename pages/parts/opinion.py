@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import cast
+
 import streamlit as st
 
 from core.server.identity import User
+from core.services.drafts import DraftForm, DraftPlace
 from core.services.opinion import acknowledge, decline, submit_opinion
 from core.services.request_rows import RequestRow
 from core.services.scheme_library import Scheme
@@ -12,10 +17,11 @@ from core.services.visibility import Visibility
 from core.settings import Settings
 from core.vocabulary import AdditionalWork
 from pages.parts.actions import attempt
-from pages.parts.answer_form import answer_fields, answer_of, keep_scheme
+from pages.parts.answer_form import answer_fields, answer_of, begin_fields, fields_of, keep_scheme, on_page
 from pages.parts.consult_words import WORK
-from pages.parts.forms import ask_reason, refuse, take_in
-from pages.parts.reading import form_head
+from pages.parts.drafting import Drafting, keep, restore, show_draft
+from pages.parts.forms import ask_reason, has_come_back, refuse, take_in
+from pages.parts.read_form import form_head
 
 
 def hidden_words(seen: Visibility) -> str:
@@ -65,19 +71,24 @@ def show_not_taken(seen: Visibility) -> None:
     st.caption("Take the request on, and the form opens here." if seen.is_blinded else "Take the request on first.")
 
 
+@st.fragment
 def show_opinion_form(settings: Settings, asked: RequestRow, *, user: User) -> None:
-    """Show the form of an opinion; sending it locks the opinion for good."""
-    scheme = form_head(settings, asked.case_id, title="Your opinion", own=None)
-    with st.form(f"opinion_{asked.consultation_id}", enter_to_submit=False):
-        answer_fields(asked.case_id, scheme, own=None)
+    """Show the form of an opinion; sending it locks the opinion for good. Until then it is kept as a draft."""
+    drafting = _drafting(settings, asked, user=user)
+    restore(drafting)
+    changed = partial(keep, drafting)
+    scheme = form_head(settings, asked.case_id, title="Your opinion", own=None, on_change=changed)
+    with st.container(border=True):
+        answer_fields(asked.case_id, scheme, on_change=changed)
         st.pills(
             "Additional work (optional)",
             [one for one in AdditionalWork if one is not AdditionalWork.NONE],
             selection_mode="multi",
             format_func=WORK.__getitem__,
             key=_work_key(asked),
+            on_change=changed,
         )
-        st.form_submit_button(
+        sent = st.button(
             "Lock my opinion",
             type="primary",
             icon=":material/lock:",
@@ -86,10 +97,29 @@ def show_opinion_form(settings: Settings, asked: RequestRow, *, user: User) -> N
             args=(settings, asked, scheme, user),
         )
         st.caption("Locked for good. Then everything is revealed, and the reads are compared.")
+        show_draft(drafting)
+    if sent and has_come_back():
+        st.rerun()  # the whole page: what the opinion was blind to lies outside this form
 
 
 def _work_key(asked: RequestRow) -> str:
     return f"work_{asked.consultation_id}"
+
+
+def _drafting(settings: Settings, asked: RequestRow, *, user: User) -> Drafting:
+    case_id, key = asked.case_id, _work_key(asked)
+
+    def fields() -> dict[str, str | int | list[str] | None]:
+        work = [str(one) for one in st.session_state.get(key) or ()]
+        return fields_of(case_id) | ({"work": work} if work else {})
+
+    def begin(said: Mapping[str, object]) -> None:
+        begin_fields(case_id, said)
+        named = cast("list[str]", said.get("work") or [])
+        st.session_state[key] = [one for one in AdditionalWork if one.value in named]
+
+    place = DraftPlace(case_id, DraftForm.OPINION, asked.consultation_id)
+    return Drafting(settings, place, user, key=on_page(case_id), fields=fields, begin=begin, clear=lambda: begin({}))
 
 
 def _lock(settings: Settings, asked: RequestRow, scheme: Scheme | None, user: User) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from core.domain import ReviewVerdict
 from core.server.identity import User
-from core.services.answers import Answer
-from core.services.review import record_read, record_review, reveal_model
-from core.services.scheme_library import Scheme
+from core.services.drafts import DraftForm, DraftPlace
+from core.services.review import record_review, reveal_model
+from core.services.signing import signatures
 from core.settings import Settings
 from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
-from core.vocabulary import COUNTING_ROLES
+from core.vocabulary import COUNTING_ROLES, ReadRole
 from pages.parts.actions import attempt
-from pages.parts.answer_form import answer_fields, answer_of, choose_scheme, keep_scheme
 from pages.parts.badges import CATEGORIES, VERDICTS, in_words, plain, time_in_words
-from pages.parts.forms import send
+from pages.parts.drafting import Drafting, keep, restore, show_draft
+from pages.parts.read_form import show_consensus_form, show_diagnosis_form
+from pages.parts.read_signing import show_read_signing
 
 VERDICT_KEYS = {ReviewVerdict.AGREE: "a", ReviewVerdict.DISAGREE: "d", ReviewVerdict.UNSURE: "u"}
 """The key of each answer, wherever on the page no text is being typed."""
@@ -49,11 +50,12 @@ def show_diagnosis(
         primary: Whether recording a diagnosis is the reader's next step.
         settled: Whether the case takes no reads any more.
     """
-    own = latest_of(user.actor, diagnoses)
+    own = latest_of(user.actor, [read for read in diagnoses if read.role is not ReadRole.CONSENSUS])
     if isinstance(own, DiagnosisRecord) and own.role not in COUNTING_ROLES:
         st.subheader("Your opinion")
         show_read(own)
         st.caption("Locked. It is compared with the first read and is never changed.")
+        _show_signing(settings, own, user=user)
         return
     if not user.can_read_cases:
         st.subheader("Your diagnosis")
@@ -62,15 +64,23 @@ def show_diagnosis(
     if settled and not isinstance(own, DiagnosisRecord):
         return
     if not isinstance(own, DiagnosisRecord):
-        _diagnosis_form(settings, case_id, user=user, own=None, title="Your diagnosis", primary=primary)
+        show_diagnosis_form(settings, case_id, user=user, own=None, title="Your diagnosis", primary=primary)
         return
     st.subheader("Your diagnosis")
     show_read(own)
+    _show_signing(settings, own, user=user)
     if settled:
         return
     with st.expander("Correct my diagnosis", icon=":material/edit:"):
         st.caption("The entry above stays in the log; the new one supersedes it.")
-        _diagnosis_form(settings, case_id, user=user, own=own, primary=False)
+        show_diagnosis_form(settings, case_id, user=user, own=own, primary=False)
+    if len({read.reader for read in diagnoses}) > 1:
+        show_consensus_form(settings, case_id, user=user)
+
+
+def _show_signing(settings: Settings, own: DiagnosisRecord, *, user: User) -> None:
+    signed = signatures(settings, own.case_id, actor=user.actor)
+    show_read_signing(settings, own, signed=signed, user=user, place="own")
 
 
 def show_read(read: DiagnosisRecord) -> None:
@@ -88,50 +98,6 @@ def _by_scheme(read: DiagnosisRecord) -> str:
     if read.scheme is None or read.code is None or read.code == read.category.value:
         return ""
     return f" ({plain(in_words(read.scheme))}: {plain(in_words(read.code))})"
-
-
-def form_head(settings: Settings, case_id: str, *, title: str, own: DiagnosisRecord | None) -> Scheme | None:
-    """Show the title of a form with the choice of the reading scheme beside it, and return the scheme."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        if title:
-            st.subheader(title, width="content")
-        with st.container(width=270):
-            return choose_scheme(settings, case_id, own=own)
-
-
-def _said(read: DiagnosisRecord | Answer) -> tuple[object, ...]:
-    """Return what a read says, to tell a second click from a correction."""
-    category = read.code or read.category
-    return read.scheme, category, read.grade, read.text, read.confidence
-
-
-def _diagnosis_form(
-    settings: Settings, case_id: str, *, user: User, own: DiagnosisRecord | None, title: str = "", primary: bool
-) -> None:
-    scheme = form_head(settings, case_id, title=title, own=own)
-    with st.form(f"diagnosis_{case_id}", border=own is None, enter_to_submit=False):
-        answer_fields(case_id, scheme, own=own)
-        submitted = st.form_submit_button(
-            "Record correction" if own else "Record diagnosis",
-            type="primary" if primary else "secondary",
-            icon=":material/lock:",
-            key=f"record_{case_id}",
-        )
-    if not submitted:
-        return
-    answer = answer_of(case_id, scheme)
-    if answer is None:
-        st.warning("Choose a category first.", icon=":material/edit:")
-        return
-    if own is not None and _said(own) == _said(answer):
-        st.info("This is what you recorded already; nothing was added.", icon=":material/info:")
-        return
-    keep_scheme(scheme)
-    send(
-        f"read_{case_id}",
-        lambda key: record_read(settings, case_id, answer, key=key, actor=user.actor),
-        done="Diagnosis recorded and locked.",
-    )
 
 
 def show_reveal(settings: Settings, case_id: str, *, user: User) -> None:
@@ -161,6 +127,7 @@ def show_no_result() -> None:
     )
 
 
+@st.fragment
 def show_review(settings: Settings, case_id: str, *, user: User, reviews: Sequence[ReviewRecord]) -> None:
     """Show the reader's answer to the model, and a button and a key for each answer, which record it at once."""
     st.subheader("Your answer to the model")
@@ -174,28 +141,47 @@ def show_review(settings: Settings, case_id: str, *, user: User, reviews: Sequen
         if own.note:
             st.markdown(plain(own.note))
         st.caption(f"{time_in_words(own.created_at)}. Another answer supersedes it; both stay in the log.")
-    verdict, note = _review_form(case_id, own=own if isinstance(own, ReviewRecord) else None)
+    given = own if isinstance(own, ReviewRecord) else None
+    drafting = _drafting_of_note(settings, case_id, own=given, user=user)
+    restore(drafting)
+    verdict, note = _review_form(case_id, drafting=drafting)
     if verdict is not None:
         _record_answer(settings, case_id, verdict=verdict, note=note, own=own, user=user)
 
 
-def _review_form(case_id: str, *, own: ReviewRecord | None) -> tuple[ReviewVerdict | None, str]:
-    """Show the form; return the answer that was just given, if any, and the note."""
+def _drafting_of_note(settings: Settings, case_id: str, *, own: ReviewRecord | None, user: User) -> Drafting:
+    key, known = f"note_{case_id}", own.note if own else ""
+
+    def fields() -> dict[str, str | int | list[str] | None]:
+        note = (st.session_state.get(key) or "").strip()
+        return {} if note == known else {"note": note}
+
+    def begin(said: Mapping[str, object]) -> None:
+        st.session_state[key] = str(said.get("note") or "")
+
+    place = DraftPlace(case_id, DraftForm.ANSWER, own.review_id if own else 0)
+    return Drafting(settings, place, user, key=key, fields=fields, begin=begin, clear=lambda: begin({"note": known}))
+
+
+def _review_form(case_id: str, *, drafting: Drafting) -> tuple[ReviewVerdict | None, str]:
+    """Show the note and the answers; return the answer that was just given, if any, and the note."""
     given = None
-    with st.form(f"review_{case_id}", enter_to_submit=False):
+    with st.container(border=True):
         note = st.text_area(
             "Do you agree with the model? Note (optional)",
-            value=own.note if own else "",
             max_chars=4000,
             height=80,
             key=f"note_{case_id}",
+            on_change=keep,
+            args=(drafting,),
         )
         with st.container(horizontal=True, gap="xsmall"):
             for verdict, key in VERDICT_KEYS.items():
                 look = VERDICTS[verdict]
-                if st.form_submit_button(look.label, icon=look.icon, shortcut=key, key=f"{verdict.value}_{case_id}"):
+                if st.button(look.label, icon=look.icon, shortcut=key, key=f"{verdict.value}_{case_id}"):
                     given = verdict
-    return given, note.strip()
+        show_draft(drafting)
+    return given, (note or "").strip()
 
 
 def _record_answer(
