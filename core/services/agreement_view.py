@@ -86,7 +86,7 @@ def agreement_view(
         names = sorted({one.case_id for one in reads})
         calls = _calls(evidence_of(database, names), chosen, system=system)
         open_names = Permission.SEE_READER_PROFILES in permissions_of_actor(database, actor)
-    shown = {one.reader: one.reader for one in reads} if open_names else _pseudonyms(reads, scheme=scheme, actor=actor)
+    shown = {one.reader: one.reader for one in reads} if open_names else pseudonyms(reads, scheme=scheme, actor=actor)
     how = bootstrap or Bootstrap()
     return AgreementView(
         scheme=chosen,
@@ -191,7 +191,7 @@ def _paired(reads: Sequence[DiagnosisRecord], calls: Mapping[str, str], scheme: 
     )
 
 
-def _pseudonyms(reads: Sequence[DiagnosisRecord], *, scheme: str, actor: str) -> dict[str, str]:
+def pseudonyms(reads: Sequence[DiagnosisRecord], *, scheme: str, actor: str) -> dict[str, str]:
     """Return the actor's own name and numbers for the others, in an order that neither names nor first reads tell."""
     others = sorted(
         {one.reader for one in reads if name_key(one.reader) != name_key(actor)},
