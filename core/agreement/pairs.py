@@ -30,10 +30,11 @@ def observed(tables: Tables) -> NDArray[np.float64]:
 def kappa(tables: Tables, *, weighting: Weighting = "none") -> NDArray[np.float64]:
     """Cohen's kappa; NaN where both readers use one and the same category throughout."""
     disagreement = disagreement_weights(tables.shape[-1], weighting=weighting)
-    total = tables.sum(axis=(-2, -1))
-    expected = tables.sum(axis=-1)[..., :, None] * tables.sum(axis=-2)[..., None, :]
-    seen = (tables * disagreement).sum(axis=(-2, -1))
-    return 1 - ratio(seen * total, (expected * disagreement).sum(axis=(-2, -1)))
+    # Products with matrices of ones instead of sums over the short axes: several times as fast on many resamples.
+    ones = np.ones(tables.shape[-1])
+    first, second = tables @ ones, tables.swapaxes(-2, -1) @ ones
+    seen = tables.reshape(*tables.shape[:-2], -1) @ disagreement.ravel()
+    return 1 - ratio(seen * (first @ ones), ((first @ disagreement) * second) @ ones)
 
 
 def gwet_ac1(tables: Tables) -> NDArray[np.float64]:
