@@ -6,12 +6,13 @@ import csv
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,18 @@ from core.errors import InputError
 _IDC_NAME = re.compile(r"(?P<patient>[^_/]+)_idx\d+_x\d+_y\d+_class(?P<label>\d)\.png")
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _WHITE = 255
+
+
+class Fresh(Protocol):
+    """Makes new patches of given classes, for data that are made and not collected."""
+
+    def of_groups(self, groups: Collection[str], /) -> Fresh:
+        """Return one that uses these groups only."""
+        ...
+
+    def draw(self, labels: NDArray[np.int64], /, *, seed: Sequence[int]) -> NDArray[np.uint8]:
+        """Return a new patch (tile_px, tile_px, 3) for each label; the same seed gives the same patches."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +52,8 @@ class Patches:
     """Over the relative paths and bytes of all files, in sorted order."""
     warnings: tuple[str, ...] = ()
     """Sentences about the data that whoever uses it should read."""
+    fresh: Fresh | None = None
+    """Makes patches anew for every step of a training, which then uses of `images` only their number and labels."""
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.labels) == len(self.groups):
@@ -54,7 +69,8 @@ class Patches:
     def select(self, keep: NDArray[np.bool_]) -> Patches:
         """Return the patches where `keep` (N,) is True; the hash stays that of the whole data set."""
         groups = tuple(group for group, kept in zip(self.groups, keep, strict=True) if kept)
-        return replace(self, images=self.images[keep], labels=self.labels[keep], groups=groups)
+        fresh = None if self.fresh is None else self.fresh.of_groups(set(groups))
+        return replace(self, images=self.images[keep], labels=self.labels[keep], groups=groups, fresh=fresh)
 
 
 Unreadable = Callable[[str], None]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core.errors import InputError
+from models.artefacts.sources import TilePlan
+from models.data.artefact_tiles import ARTEFACTS
 from models.data.cutting import Cutting
 from models.data.patches import LAYOUTS
 from models.networks import architecture_of
@@ -73,9 +75,11 @@ class TrainingConfig:
     positive_classes: tuple[str, ...] = ()
     """The classes that together are the target; empty means all but `normal_class` of [card]."""
     layout: str = "idc"
-    """A name in `models.data.patches.LAYOUTS`, or "slides"."""
+    """A name in `models.data.patches.LAYOUTS`, "slides" or "artefacts"."""
     cutting: Cutting | None = None
     """How patches are cut; for the layout "slides"."""
+    artefacts: TilePlan | None = None
+    """How tiles are made; for the layout "artefacts", whose `data` is the folder in which its sources lie."""
     groups: Path | None = None
     """For "class_folders": CSV with the columns file and group. Without it every file is a group of its own."""
     architecture: str = "resnet18"
@@ -170,6 +174,8 @@ def read_config(path: Path) -> TrainingConfig:
         table["start"] = str(_beside(path, table["start"]))
     if "cutting" in table:
         table["cutting"] = _cutting(table["cutting"], path)
+    if "artefacts" in table:
+        table["artefacts"] = _build(TilePlan, table["artefacts"], where=f"[artefacts] of {path}")
     table["card"] = _build(CardTexts, table.get("card", {}), where=f"[card] of {path}")
     table["augmentation"] = _build(Augmentation, table.get("augmentation", {}), where=f"[augmentation] of {path}")
     return _build(TrainingConfig, table, where=str(path))
@@ -211,13 +217,15 @@ def _check_choices(config: TrainingConfig) -> None:
 
 
 def _check_layout(config: TrainingConfig) -> None:
-    known = (*LAYOUTS, SLIDES)
+    known = (*LAYOUTS, SLIDES, ARTEFACTS)
     if config.layout not in known:
         raise InputError(f"There is no layout {config.layout!r}; known are {', '.join(known)}.")
     if (config.layout == SLIDES) != (config.cutting is not None):
         raise InputError(
             f'The layout "{SLIDES}" and the table [cutting] belong together; one is there without the other.'
         )
+    if (config.layout == ARTEFACTS) != (config.artefacts is not None):
+        raise InputError(f'The layout "{ARTEFACTS}" and the table [{ARTEFACTS}] belong together; one is missing.')
     if config.cutting is not None:
         config.cutting.check_names(config.classes)
 

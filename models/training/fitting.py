@@ -28,7 +28,15 @@ from models.training.augment import augment
 from models.training.balance import batches_of, class_weights, epoch_rows
 from models.training.checkpoint import EpochRecord, FitState, load_checkpoint, save_checkpoint
 from models.training.config import TrainingConfig
-from models.training.inputs import at_input_size, autocast, input_scale, normalised, predict_logits, to_device
+from models.training.inputs import (
+    at_input_size,
+    autocast,
+    images_of,
+    input_scale,
+    normalised,
+    predict_logits,
+    to_device,
+)
 from models.training.progress import Progress, Teller
 from models.training.validation import criterion_value, validation_scores
 
@@ -135,11 +143,12 @@ def _train(state: FitState, config: TrainingConfig, train: Patches, device: Devi
     total = 0.0
     with torch.random.fork_rng(devices=[device.target] if device.target.type == "cuda" else []):
         torch.manual_seed(config.seed * 100_003 + epoch)  # of dropout
-        for index, rows in enumerate(batches):
+        images = images_of(train, batches, seed=(config.seed, epoch))
+        for index, (rows, tiles) in enumerate(zip(batches, images, strict=True)):
             step = epoch * len(batches) + index
             for group in state.optimiser.param_groups:
                 group["lr"] = config.learning_rate * _one_cycle(step / (config.epochs * len(batches)))
-            batch = to_device(train.images[rows], device)
+            batch = to_device(tiles, device)
             batch = augment(batch, settings=config.augmentation, out_px=config.input_px, random=random)
             labels = torch.as_tensor(train.labels[rows], device=device.target)
             loss = _step(state, config, batch, labels, weight=weight, device=device)

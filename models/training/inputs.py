@@ -5,6 +5,9 @@
 # Reason: torch is typed in part only.
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +71,29 @@ def predict_views(
                 logits = [network(normalised(view, scale)) for view in isometric_views(batch, number=views)]
             parts.append(torch.stack(logits).double().cpu().numpy())
     return np.concatenate(parts, axis=1)
+
+
+def images_of(
+    train: Patches, batches: Sequence[NDArray[np.intp]], *, seed: Sequence[int]
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the (N, H, H, 3) images of each batch; where they are made anew, the next is made meanwhile.
+
+    Args:
+        train: Patches to learn from.
+        batches: Rows of each batch.
+        seed: With the number of the batch it decides what is made anew.
+    """
+    fresh = train.fresh
+    if fresh is None:
+        yield from (train.images[rows] for rows in batches)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque[Future[NDArray[np.uint8]]]()
+        for index, rows in enumerate(batches):
+            coming.append(pool.submit(fresh.draw, train.labels[rows], seed=(*seed, index)))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        yield from (batch.result() for batch in coming)
 
 
 def resized(batch: Tensor, *, out_px: int) -> Tensor:

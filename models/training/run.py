@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import ConflictError, InputError
 from models.cards import ModelCard
+from models.data.artefact_tiles import read_artefact_tiles
 from models.data.patches import Patches, read_patches
 from models.data.splits import PARTS, Split, check_covers, make_split, read_split, write_split
 from models.training.alone import alone_in
@@ -127,6 +128,10 @@ def read_folder(config: TrainingConfig) -> Patches:
     Raises:
         InputError: the folder does not hold the layout.
     """
+    if config.artefacts is not None:
+        return read_artefact_tiles(
+            config.data, config.artefacts, classes=config.classes, tile_px=config.tile_px, seed=config.seed
+        )
     return read_patches(
         config.data, layout=config.layout, classes=config.classes, tile_px=config.tile_px, groups=config.groups
     )

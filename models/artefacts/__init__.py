@@ -1,0 +1,1 @@
+"""Artefacts of slides, simulated on real tiles: what the quality-control network learns from."""
