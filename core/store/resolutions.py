@@ -126,6 +126,15 @@ def signatures_of_case(database: Database, case_id: str) -> tuple[SignatureRecor
     return tuple(_signature(row) for row in rows)
 
 
+def reads_that_stand(database: Database) -> frozenset[int]:
+    """Return the reads that stand by the latest resolution of their cases."""
+    rows = database.conn.execute(
+        """SELECT diagnosis_id FROM resolutions WHERE diagnosis_id IS NOT NULL AND resolution_id =
+           (SELECT max(resolution_id) FROM resolutions AS newer WHERE newer.case_id = resolutions.case_id)"""
+    )
+    return frozenset(int(number) for (number,) in rows)
+
+
 def _resolution(row: Mapping[str, Any]) -> ResolutionRecord:
     values = dict(row)
     values["method"] = ResolutionMethod(row["method"])

@@ -40,6 +40,8 @@ VIEWER_MAY = {
     "triage_board.board": "looking at reports",
     "triage_board.day_view": "looking at one's own day",
     "reports.report": "looking at reports",
+    "agreement_input.agreement_input": "looking at reports",
+    "agreement_view.agreement_choices": "looking at reports",
     "agreement_view.agreement_view": "looking at reports",
     "coverage.coverage_of": "looking at reports",
     "review.open_case": "looking at a case; that the result was seen is logged",
