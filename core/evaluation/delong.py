@@ -119,7 +119,7 @@ def _components(truth: BoolArray, scores: FloatArray) -> tuple[float, FloatArray
     of_well = 1 - (below_ill + counts_ill / 2) / counts_ill.sum()
     parts = of_well[inverse]
     parts[truth] = of_ill[inverse[truth]]
-    return float(np.mean(parts[truth])), parts
+    return float(parts[truth].sum() / truth.sum()), parts
 
 
 def _levels(truth: BoolArray, scores: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:

@@ -68,6 +68,13 @@ class Operating:
         """Return the lowest threshold that calls no more than a share of all: what a capacity allows."""
         return self._between(int(np.count_nonzero(self.flag_rate <= rate + 1e-12)) - 1)
 
+    def thinned(self, most: int = 400) -> Operating:
+        """Return at most so many rows, the first and the last among them: enough to draw a curve by."""
+        rows = np.unique(np.linspace(0, len(self.thresholds) - 1, most).round().astype(np.intp))
+        return Operating(
+            self.thresholds[rows], self.true_positive[rows], self.false_positive[rows], self.positives, self.negatives
+        )
+
     def _between(self, row: int) -> float:
         here = self.thresholds[row]
         below = self.thresholds[row + 1] if row + 1 < len(self.thresholds) else -math.inf

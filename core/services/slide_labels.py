@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from core.errors import InputError, NotFoundError
@@ -87,6 +88,23 @@ def label_tables(settings: Settings) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (settings.home / LABELS_FOLDER).glob("*.csv")))
 
 
+def read_label_table(path: Path, slides: set[str], *, title: str) -> SlideLabels:
+    """Read a table of labels before it is kept.
+
+    Raises:
+        InputError: it cannot be read, or names none of the slides.
+    """
+    table = read_csv(path)
+    ids, labels = table.column("slide_id"), table.column("label")
+    if not set(ids) & slides:
+        raise InputError(f"{title} names no slide of the catalogue in its column slide_id.")
+    target = {
+        slide_id: _meant(label, where=f"{title}, row {row.number}")
+        for slide_id, label, row in zip(ids, labels, table.rows, strict=True)
+    }
+    return SlideLabels(f"the table {title}", target)
+
+
 def _from_table(
     path: Path, slides: tuple[SlideRecord, ...], *, known: set[str] | None, title: str | None = None
 ) -> SlideLabels:
@@ -128,7 +146,7 @@ def _from_reads(settings: Settings, slides: tuple[SlideRecord, ...]) -> SlideLab
 
 
 def _from_truth(slides: tuple[SlideRecord, ...]) -> SlideLabels:
-    found = {slide.slide_id: _has_tumour(Path(slide.path).with_suffix(".geojson")) for slide in slides}
+    found = {slide.slide_id: _truth_beside(Path(slide.path).with_suffix(".geojson")) for slide in slides}
     return SlideLabels(
         "the planted truth of phantom slides",
         {slide_id: value for slide_id, value in found.items() if value is not None},
@@ -136,8 +154,17 @@ def _from_truth(slides: tuple[SlideRecord, ...]) -> SlideLabels:
     )
 
 
-def _has_tumour(path: Path) -> bool | None:
+def _truth_beside(path: Path) -> bool | None:
     """Return whether a phantom's truth holds tumour; None where there is no truth."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return _has_tumour(path, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _has_tumour(path: Path, _changed_ns: int, _size: int) -> bool | None:
     try:
         features = json.loads(path.read_text(encoding="utf-8"))["features"]
         return any(feature["properties"]["classification"]["name"] == TUMOUR for feature in features)

@@ -13,7 +13,7 @@ from typing import cast
 
 from sqlite_utils import Database
 
-from core.errors import ConflictError
+from core.errors import ConflictError, NotFoundError
 from core.store.records import EventRecord, Json
 from core.store.values import canonical_json, json_object, quoted, time_of, time_text, utc_now
 
@@ -63,6 +63,8 @@ class Action(StrEnum):
     RULES_DRAFTED = "rules.drafted"
     RULES_ACTIVATED = "rules.activated"
     CALIBRATION_ADDED = "calibration.added"
+    LABELS_IMPORTED = "labels.imported"
+    DEMONSTRATION_STARTED_OVER = "demonstration.started_over"
     QC_MEASURED = "qc.measured"
     QC_VERDICT_RECORDED = "qc.verdict_recorded"
     QC_VERDICT_REVEALED = "qc.verdict_revealed"
@@ -154,6 +156,18 @@ def chained_text(prev_hash: str, seq: int, at_utc: str, actor: str, action: str,
         f'{prev_hash}|{{"action":{quoted(action)},"actor":{quoted(actor)},"at_utc":{quoted(at_utc)},'
         f'"entity":{quoted(entity)},"payload":{quoted(payload)},"seq":{seq}}}'
     )
+
+
+def last_event(database: Database) -> EventRecord:
+    """Return the newest event.
+
+    Raises:
+        NotFoundError: nothing has happened yet.
+    """
+    row = database.conn.execute(f"SELECT {COLUMNS} FROM events ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
+    if row is None:
+        raise NotFoundError("The log holds no event yet.")
+    return _record(row)
 
 
 def events_of(database: Database, entities: Sequence[str], *, action: str | None = None) -> list[EventRecord]:
