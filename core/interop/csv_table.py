@@ -28,6 +28,8 @@ class CsvTable:
     """For messages."""
     columns: tuple[str, ...]
     rows: tuple[CsvRow, ...]
+    delimiter: str = ","
+    """Between the cells of the file."""
 
     def position(self, column: str) -> int:
         """Return the place of a column; without regard to case where that names only one.
@@ -89,7 +91,7 @@ def parse_csv(text: str, *, name: str) -> CsvTable:
         raise InputError(f"{name} is no CSV table: {err} (row {reader.line_num}).") from err
     if not rows:
         raise InputError(f"{name} has no rows below its header.")
-    return CsvTable(name, columns, rows)
+    return CsvTable(name, columns, rows, delimiter)
 
 
 def _check_columns(columns: Sequence[str], *, name: str) -> None:

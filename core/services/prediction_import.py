@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.errors import InputError
-from core.interop.csv_table import read_csv
+from core.interop.csv_table import CsvTable, read_csv
 from core.interop.predictions_csv import PredictionRow, PredictionsMapping, parse_predictions
 from core.roles import Permission
 from core.services.authority import require
@@ -26,13 +26,42 @@ def import_predictions(
     dry_run: bool,
     actor: str,
 ) -> ImportReport:
-    """Take in what another system says about cases: all of the file or, if a row cannot be taken, none.
+    """Take in what another system says about cases from a CSV file; see `import_prediction_table`.
+
+    Raises:
+        InputError: the file, a column or the system's name cannot be used; bad rows are in the report instead.
+        NotAllowedError: the actor may not import.
+    """
+    return import_prediction_table(
+        settings,
+        read_csv(path),
+        mapping,
+        system=system,
+        version=version,
+        add_cases=add_cases,
+        dry_run=dry_run,
+        actor=actor,
+    )
+
+
+def import_prediction_table(
+    settings: Settings,
+    table: CsvTable,
+    mapping: PredictionsMapping,
+    *,
+    system: str,
+    version: str,
+    add_cases: bool = False,
+    dry_run: bool,
+    actor: str,
+) -> ImportReport:
+    """Take in what another system says about cases: all of the table or, if a row cannot be taken, none.
 
     A prediction that is in the log already is left alone; another one of the same system stands beside it.
 
     Args:
         settings: Where the log is.
-        path: Wide or long table.
+        table: Wide or long.
         mapping: Which column is what.
         system: Name of the other system.
         version: Of the other system.
@@ -41,13 +70,13 @@ def import_predictions(
         actor: Who imports; needs the permission to.
 
     Raises:
-        InputError: the file, a column or the system's name cannot be used; bad rows are in the report instead.
+        InputError: a column or the system's name cannot be used; bad rows are in the report instead.
         NotAllowedError: the actor may not import.
     """
     if not (system.strip() and version.strip()):
         raise InputError("Name the other system and its version, so that its predictions can be told apart.")
-    parsed = parse_predictions(read_csv(path), mapping)
-    new = [_prediction(row, system=system.strip(), version=version.strip(), source=path.name) for row in parsed.rows]
+    parsed = parse_predictions(table, mapping)
+    new = [_prediction(row, system=system.strip(), version=version.strip(), source=table.name) for row in parsed.rows]
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.IMPORT_READS)
         known = imports.known_predictions(database, (prediction.import_key for prediction in new))
@@ -62,7 +91,7 @@ def import_predictions(
             for prediction in fresh:
                 imports.insert_prediction(database, prediction, actor=actor)
     return ImportReport(
-        file=path.name,
+        file=table.name,
         dry_run=dry_run,
         found=len(new),
         added=0 if errors else len(fresh),

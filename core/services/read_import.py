@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ConflictError
-from core.interop.csv_table import read_csv
+from core.interop.csv_table import CsvTable, read_csv
 from core.interop.reads_csv import ReadRow, RowError, parse
 from core.interop.reads_layout import ReadsMapping
 from core.roles import Permission
@@ -47,14 +47,43 @@ def import_reads(
     dry_run: bool,
     actor: str,
 ) -> ImportReport:
-    """Take in the reads of a CSV: all of them or, if one cannot be taken, none.
+    """Take in the reads of a CSV file; see `import_read_table`.
+
+    Raises:
+        InputError: the file or a column cannot be used at all; bad rows are in the report instead.
+        NotAllowedError: the actor may not import.
+    """
+    return import_read_table(
+        settings,
+        read_csv(path),
+        mapping,
+        scheme=scheme,
+        role=role,
+        add_cases=add_cases,
+        dry_run=dry_run,
+        actor=actor,
+    )
+
+
+def import_read_table(
+    settings: Settings,
+    table: CsvTable,
+    mapping: ReadsMapping,
+    *,
+    scheme: Scheme | None = None,
+    role: ReadRole | None = None,
+    add_cases: bool = False,
+    dry_run: bool,
+    actor: str,
+) -> ImportReport:
+    """Take in the reads of a table: all of them or, if one cannot be taken, none.
 
     A read that is in the log already (same case, reader, result and circumstances) is left alone; another result of
     the same imported reader supersedes the earlier one. A read that a person recorded here is never superseded.
 
     Args:
         settings: Where the log is.
-        path: Wide or long table.
+        table: Wide or long.
         mapping: Which column is what.
         scheme: What the cells may say; None = benign, malignant, indeterminate.
         role: Of reads whose role the file does not state; None = the first read of a case in the file is primary, the
@@ -64,11 +93,11 @@ def import_reads(
         actor: Who imports; needs the permission to.
 
     Raises:
-        InputError: the file or a column cannot be used at all; bad rows are in the report instead.
+        InputError: a column cannot be used at all; bad rows are in the report instead.
         NotAllowedError: the actor may not import.
     """
-    parsed = parse(read_csv(path), mapping, scheme=scheme or load_scheme(PLAIN))
-    reads, repeated, errors = _unique(_ready(parsed.rows, scheme, role=role, source=path.name))
+    parsed = parse(table, mapping, scheme=scheme or load_scheme(PLAIN))
+    reads, repeated, errors = _unique(_ready(parsed.rows, scheme, role=role, source=table.name))
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.IMPORT_READS)
         known = imports.known_reads(database, (str(read.new.import_key) for read in reads))
@@ -80,7 +109,7 @@ def import_reads(
         if not (dry_run or errors):
             _write(database, settings, fresh, missing, actor=actor)
     return ImportReport(
-        file=path.name,
+        file=table.name,
         dry_run=dry_run,
         found=len(parsed.rows),
         added=0 if errors else len(fresh),
