@@ -83,7 +83,7 @@ def band(line: Line, *, half_width_px: float | Plane, edge_px: float) -> Plane:
 
 def log_uniform(random: Random, low: float, high: float) -> float:
     """Draw a number whose logarithm is uniform between those of the limits."""
-    return float(np.exp(random.uniform(np.log(low), np.log(high))))
+    return low * (high / low) ** random.random()
 
 
 def any_colour(random: Random) -> NDArray[np.float32]:

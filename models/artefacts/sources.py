@@ -147,7 +147,7 @@ def _lung(root: Path, plan: TilePlan) -> Iterator[Source]:
 def _region(path: Path, plan: TilePlan) -> Iterator[Source]:
     """Divide the slide into bands; Pillow reads a slide this small as one picture."""
     image = _open(path)
-    edges = np.linspace(0, image.shape[0], plan.region_bands + 1).astype(int).tolist()
+    edges = [image.shape[0] * number // plan.region_bands for number in range(plan.region_bands + 1)]
     for number, (top, bottom) in enumerate(pairwise(edges), start=1):
         yield Source("region", f"region/band_{number}", (image[top:bottom],), REGION_MPP)
 

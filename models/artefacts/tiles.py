@@ -19,6 +19,7 @@ from models.artefacts.sources import Source, tissue_share
 from models.artefacts.staining import as_ihc, bland, glass, light_and_camera, pigment, vary_he
 
 TILE_PX = 64
+"""Side of a tile."""
 MARGIN_PX = 12
 """Drawn around a tile and cut off at the end, so that blur and shifts meet real surroundings."""
 CORE_SHARE = 0.08
@@ -41,6 +42,18 @@ class Look:
     ihc: bool | None = None
     um_per_px: float | None = None
     """Wanted scale; the nearest that the source allows is taken."""
+    glass_share: float = GLASS_SHARE
+    """Share of empty glass."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """A finished tile."""
+
+    image: NDArray[np.uint8]
+    """(TILE_PX, TILE_PX, 3) RGB."""
+    group: str
+    """Where its tissue comes from; "glass" for empty glass."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +73,11 @@ class TileMaker:
 
     def draw(self, labels: NDArray[np.int64], *, seed: Sequence[int]) -> NDArray[np.uint8]:
         """Return a tile for each label, of sources drawn anew: (N, TILE_PX, TILE_PX, 3)."""
-        tiles = [self.one(int(label), np.random.default_rng((*seed, row))) for row, label in enumerate(labels)]
+        tiles = [self.one(int(label), np.random.default_rng((*seed, row))).image for row, label in enumerate(labels)]
         return np.stack(tiles) if tiles else np.empty((0, TILE_PX, TILE_PX, 3), np.uint8)
 
-    def one(
-        self, label: int, random: Random, *, source: Source | None = None, look: Look | None = None
-    ) -> NDArray[np.uint8]:
-        """Return one tile (TILE_PX, TILE_PX, 3).
+    def one(self, label: int, random: Random, *, source: Source | None = None, look: Look | None = None) -> Tile:
+        """Return one tile.
 
         Args:
             label: Index into CLASSES.
@@ -76,21 +87,29 @@ class TileMaker:
         """
         name = CLASSES[label]
         simulation = SIMULATIONS.get(name)
-        tile = self._clean(name, random, source, look or Look())
+        look = look or Look()
+        if source is None and name not in NEEDS_TISSUE and random.random() < look.glass_share:
+            tile, group = glass(TILE_PX + 2 * MARGIN_PX, random), "glass"
+        else:
+            cut_out, group = self._tissue(name, random, source, look)
+            tile = self._stained(isometry(cut_out, random).astype(np.float32), random, look)
         if simulation is not None:
             tile = _labelled(tile, simulation, random)
-        return camera(_middle(tile, TILE_PX), random)
+        return Tile(camera(_middle(tile, TILE_PX), random), group)
 
-    def _clean(self, name: str, random: Random, source: Source | None, look: Look) -> Image:
+    def _tissue(self, name: str, random: Random, source: Source | None, look: Look) -> tuple[NDArray[np.uint8], str]:
+        """Cut with margin until there is tissue enough for the class; after some tries take what there is."""
         side = TILE_PX + 2 * MARGIN_PX
-        if source is None and name not in NEEDS_TISSUE and random.random() < GLASS_SHARE:
-            return glass(side, random)
-        cut_out = cut(source or self._source(random), random, side_px=side, um_per_px=look.um_per_px)
-        for _ in range(_TRIES):
-            if name not in NEEDS_TISSUE or tissue_share(_middle(cut_out, TILE_PX)) >= MIN_TISSUE:
-                break
-            cut_out = cut(source or self._source(random), random, side_px=side, um_per_px=look.um_per_px)
-        tile: Image = isometry(cut_out, random).astype(np.float32)
+        tries = 1 if name not in NEEDS_TISSUE else _TRIES
+        chosen = source or self._source(random)
+        found = cut(chosen, random, side_px=side, um_per_px=look.um_per_px)
+        while tries > 1 and tissue_share(_middle(found, TILE_PX)) < MIN_TISSUE:
+            tries -= 1
+            chosen = source or self._source(random)
+            found = cut(chosen, random, side_px=side, um_per_px=look.um_per_px)
+        return found, chosen.group
+
+    def _stained(self, tile: Image, random: Random, look: Look) -> Image:
         ihc = random.random() < self.ihc_share if look.ihc is None else look.ihc
         if random.random() < 0.12:
             tile = bland(tile, random)
@@ -137,7 +156,7 @@ def _corner(image: NDArray[np.uint8], random: Random, *, field: float, choosy: b
     height, width = image.shape[:2]
     left = top = 0.0
     for _ in range(4):
-        left, top = float(random.uniform(0, width - field)), float(random.uniform(0, height - field))
+        left, top = random.random() * (width - field), random.random() * (height - field)
         seen = image[int(top) : int(top + field) : 4, int(left) : int(left + field) : 4]
         if not choosy or tissue_share(seen) > 0.15 or random.random() < 0.1:
             break

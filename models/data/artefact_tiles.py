@@ -42,7 +42,7 @@ def read_artefact_tiles(root: Path, plan: TilePlan, *, classes: tuple[str, ...],
     labels = np.where(spoilt, random.integers(1, len(CLASSES), len(rows)), 0).astype(np.int64)
     images = np.stack(
         [
-            maker.one(int(label), np.random.default_rng((seed, number)), source=source)
+            maker.one(int(label), np.random.default_rng((seed, number)), source=source).image
             for number, (source, label) in enumerate(zip(rows, labels, strict=True))
         ]
     )
