@@ -40,8 +40,8 @@ __all__ = ["Batch", "BatchEffect", "CohortView", "Embedding", "Feature", "Outlie
 Batch = Literal["scanner", "site", "stain", "day"]
 RULE = (
     f"A slide is an outlier where a feature lies more than {OUTLIER_Z:g} robust standard deviations (median absolute "
-    "deviation; mean absolute deviation where that is 0) from the median of the slides shown. The isolation forest ranks "
-    f"slides by all features together; the {100 * ISOLATION_SHARE:.0f} % easiest to set apart are named."
+    "deviation; mean absolute deviation where that is 0) from the median of the slides shown. The isolation forest "
+    f"ranks slides by all features together; the {100 * ISOLATION_SHARE:.0f} % easiest to set apart are named."
 )
 MAX_SLIDES = 20_000
 MAX_TSNE_SLIDES = 2_000
