@@ -14,6 +14,7 @@ import streamlit as st
 from core.roles import Permission
 from core.server.identity import user_of
 from core.services.consult_inbox import count_to_do
+from core.services.demo_start import is_demonstration
 from pages.parts.frame import ICON, SIDEBAR_PX, Group, Link, show_banner, show_footer, show_sidebar
 from pages.parts.session import current_settings, current_visit
 from pages.parts.sign_in import show_gate
@@ -34,6 +35,17 @@ CONSULTATIONS = st.Page(
     title="Second opinions",
     help="What is asked of you, what you asked for, what is late, and what waits for whom.",
 )
+QUALITY = st.Page(
+    "quality.py",
+    title="Quality",
+    help="Which part of which slide cannot be trusted, why, and what to do: verdicts, cohort, second reads, limits.",
+)
+TRENDS = st.Page("trends.py", title="Trends", help="Quality by day, scanner, stain and site, with control limits.")
+EVALUATION = st.Page(
+    "evaluation.py",
+    title="Evaluation",
+    help="A model against a reference: curves, thresholds, calibration, subgroups, another model, robustness.",
+)
 SLIDES = st.Page(
     "slides.py",
     title="Add slides and jobs",
@@ -43,6 +55,11 @@ PEOPLE = st.Page(
     "people.py",
     title="People and roles",
     help="For leads: who may sign in and do what, sessions, and reading schemes.",
+)
+DEMONSTRATION = st.Page(
+    "demonstration.py",
+    title="Five-minute story",
+    help="A guided tour of five cases: a right flag, a wrong one, a limited result, an abstention, a second opinion.",
 )
 ABOUT = st.Page("about.py", title="About", help="Intended use, limits, versions and model cards.")
 
@@ -56,8 +73,11 @@ GROUPS = (
             Link(CONSULTATIONS, ":material/forum:", Permission.GIVE_OPINION),
         ),
     ),
-    Group("Quality", ()),
-    Group("Evaluate", ()),
+    Group("Quality", (Link(QUALITY, ":material/blur_on:"), Link(TRENDS, ":material/trending_up:"))),
+    Group(
+        "Evaluate",
+        (Link(EVALUATION, ":material/query_stats:", Permission.SEE_REPORTS),),
+    ),
     Group(
         "Set up",
         (
@@ -66,7 +86,10 @@ GROUPS = (
             Link(ABOUT, ":material/info:"),
         ),
     ),
-    Group("Demonstration", ()),
+    Group(
+        "Demonstration",
+        (Link(DEMONSTRATION, ":material/slideshow:"),) if is_demonstration(current_settings()) else (),
+    ),
 )
 
 visit = current_visit()

@@ -1,0 +1,111 @@
+"""Evaluation: any model against any reference, with the confusion matrix and the numbers beside every figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+
+import streamlit as st
+
+from core.errors import SecondReadError
+from core.roles import Permission
+from core.services.evaluation_choices import evaluation_choices
+from core.services.evaluation_gather import prepare
+from pages.parts.actions import show_notice
+from pages.parts.evaluation_controls import choose_request, choose_rule, show_hidden, show_label_import
+from pages.parts.evaluation_kept import kept_comparison, kept_result
+from pages.parts.evaluation_sections import (
+    show_calibration,
+    show_classes,
+    show_comparison,
+    show_left_out,
+    show_subgroups,
+    show_threshold,
+    show_tiles,
+)
+from pages.parts.evaluation_words import auc_words, size_words
+from pages.parts.session import current_settings, require_permission
+
+
+class Section(StrEnum):
+    """What is shown below the choice."""
+
+    THRESHOLD = "Curves and threshold"
+    CLASSES = "Classes and baselines"
+    CALIBRATION = "Calibration"
+    SUBGROUPS = "Subgroups"
+    TILES = "Tiles"
+    COMPARE = "Model against model"
+    SOURCES = "Left out and sources"
+
+
+user = require_permission(Permission.SEE_REPORTS)
+settings = current_settings()
+show_notice()
+
+st.title("Evaluation")
+choices = evaluation_choices(settings, actor=user.actor)
+if not choices.models:
+    st.info(
+        "No model has a result yet. Add slides and analyse them (Add slides and jobs), or import the predictions of "
+        "another system.",
+        icon=":material/query_stats:",
+    )
+    st.stop()
+request = choose_request(choices)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    section = st.segmented_control(
+        "Section", list(Section), default=Section.THRESHOLD, required=True, key="ev_section", bind="query-params"
+    )
+    show_label_import(settings, user)
+show_hidden(settings, user, choices)
+
+try:
+    prepared = prepare(settings, request, actor=user.actor)
+    result = kept_result(settings, prepared)
+    if section is Section.CLASSES and result.rules:
+        rule = choose_rule([row.name for row in result.rules], "the default or an aggregator")
+        if rule is not None:
+            result = kept_result(settings, prepare(settings, replace(request, aggregation=rule), actor=user.actor))
+except SecondReadError as err:
+    st.warning(str(err), icon=":material/info:")
+    st.stop()
+
+st.markdown(
+    f"**{result.model_title}** against {result.reference}: AUC **{auc_words(result.auc)}**. {size_words(result)}."
+)
+for sentence in result.caution:
+    st.caption(f":material/info: {sentence}")
+
+if section is Section.THRESHOLD:
+    show_threshold(result)
+elif section is Section.CLASSES:
+    show_classes(result)
+elif section is Section.CALIBRATION:
+    show_calibration(result)
+elif section is Section.SUBGROUPS:
+    show_subgroups(result)
+elif section is Section.TILES:
+    show_tiles(result)
+elif section is Section.COMPARE:
+    others = {name: title for name, title in choices.models if name != request.model}
+    other = st.selectbox(
+        "Against",
+        list(others),
+        format_func=lambda name: f"{name}: {others[name]}",
+        key="ev_other",
+        width=330,
+        bind="query-params",
+    )
+    if other is None:
+        st.info(
+            "There is no second model with results. Analyse the slides with another model.", icon=":material/compare:"
+        )
+    else:
+        try:
+            second = prepare(settings, replace(request, model=other, unit=result.unit), actor=user.actor)
+            show_comparison(kept_comparison(prepared, second))
+        except SecondReadError as err:
+            st.warning(str(err), icon=":material/info:")
+else:
+    show_left_out(result)

@@ -1,0 +1,144 @@
+"""Choosing what is evaluated: model, reference, unit, cohort, rule; and what is hidden from whoever looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.domain import Stain
+from core.roles import Permission
+from core.server.identity import User
+from core.services.evaluation_choices import Choices, import_labels
+from core.services.evaluation_values import Cohort, EvaluationRequest, Unit
+from core.services.review import reveal_model
+from core.settings import Settings
+from pages.parts.actions import attempt
+from pages.parts.badges import STAINS, in_words
+
+_UNIT_WORDS = {"natural": "As the reference speaks", Unit.SLIDE.value: "Slides", Unit.CASE.value: "Cases"}
+
+
+def choose_request(choices: Choices) -> EvaluationRequest:
+    """Show the controls and return what they say; everything stands in the address."""
+    titles, references = dict(choices.models), dict(choices.references)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        model = st.selectbox(
+            "Model",
+            list(titles),
+            format_func=lambda name: f"{name}: {titles[name]}" if name in titles else name,
+            key="ev_model",
+            width=330,
+            bind="query-params",
+            help="Models with a result on some slide, and systems whose predictions were imported.",
+        )
+        reference = st.selectbox(
+            "Reference",
+            list(references),
+            format_func=lambda name: references.get(name, name),
+            key="ev_reference",
+            width=330,
+            bind="query-params",
+            help="What the model is compared with. Only reads given before the model was shown count.",
+        )
+        unit = st.segmented_control(
+            "Counted once",
+            list(_UNIT_WORDS),
+            format_func=_UNIT_WORDS.__getitem__,
+            default="natural",
+            required=True,
+            key="ev_unit",
+            bind="query-params",
+            help="A case is as suspicious as its most suspicious slide. Readers have a place on the ROC of cases.",
+        )
+        cohort = _choose_cohort(choices)
+    return EvaluationRequest(
+        model=model or "", reference=reference or "", unit=None if unit == "natural" else Unit(unit), cohort=cohort
+    )
+
+
+def choose_rule(rules: Sequence[str], decides: str) -> str | None:
+    """Let the person roll tiles up by another rule; None = what decides."""
+    found = st.selectbox(
+        "Rule",
+        ["", *rules],
+        format_func=lambda name: in_words(name) if name else f"What decides ({decides})",
+        key="ev_rule",
+        width=260,
+        bind="query-params",
+        help="How tiles become a slide's score. The threshold is that of the rule that decides.",
+    )
+    return found or None
+
+
+def show_hidden(settings: Settings, user: User, choices: Choices) -> None:
+    """Say what is hidden from this person, and offer the way that the log records."""
+    if choices.blinded:
+        st.info(
+            f"{choices.blinded} cases are left out everywhere on this page: your blinded second opinion is awaited.",
+            icon=":material/visibility_off:",
+        )
+    if not choices.unread:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f":material/visibility_off: {len(choices.unread)} cases that nobody has read are left out: figures over "
+            "few cases would tell the model's result before a diagnosis is locked."
+        )
+        if user.may(Permission.RECORD_READS) and st.button(
+            "Reveal them to me",
+            key="ev_reveal",
+            type="tertiary",
+            icon=":material/visibility:",
+            help="Recorded in the log for each case: your later reads of them count as given after the model.",
+        ):
+            _confirm_reveal(settings, user, choices.unread)
+
+
+def show_label_import(settings: Settings, user: User) -> None:
+    """Take in a table of labels as a reference."""
+    if not user.may(Permission.IMPORT_READS):
+        return
+    with st.popover("Add a table of labels", icon=":material/upload_file:"):
+        st.caption("A CSV with the columns slide_id and label (1 or 0), and perhaps group for the patient.")
+        file = st.file_uploader("Table of labels", type="csv", key="ev_labels_file")
+        name = st.text_input(
+            "Name of the reference", key="ev_labels_name", placeholder="For example: tumour board 2026"
+        )
+        if st.button("Keep", key="ev_labels_keep", disabled=file is None or not name) and file is not None:
+            content = file.getvalue()
+            if attempt(
+                lambda: import_labels(settings, name, content, actor=user.actor), done=f"{name} is a reference now."
+            ):
+                st.rerun()
+
+
+@st.dialog("Reveal the results of unread cases")
+def _confirm_reveal(settings: Settings, user: User, cases: Sequence[str]) -> None:
+    st.markdown(
+        f"The model's results on {len(cases)} unread cases will be shown to you. The log keeps this for every one of "
+        "them, and a read of yours counts as given after the model from then on."
+    )
+    if st.button("Reveal and record it", key="ev_reveal_yes", type="primary"):
+
+        def reveal() -> None:
+            for case_id in cases:
+                reveal_model(settings, case_id, actor=user.actor)
+
+        if attempt(reveal, done=f"{len(cases)} cases revealed to you."):
+            st.rerun()
+
+
+def _choose_cohort(choices: Choices) -> Cohort:
+    with st.popover("Cohort", icon=":material/filter_alt:"):
+        sites = st.pills("Site", choices.sites, selection_mode="multi", key="ev_sites", bind="query-params")
+        scanners = st.pills("Scanner", choices.scanners, selection_mode="multi", key="ev_scanners", bind="query-params")
+        stains = st.pills(
+            "Stain",
+            choices.stains,
+            selection_mode="multi",
+            format_func=lambda name: STAINS[Stain(name)],
+            key="ev_stains",
+            bind="query-params",
+        )
+    return Cohort(tuple(sites), tuple(scanners), tuple(stains))
