@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -26,6 +27,8 @@ from core.services.run_files import RunFolder
 from core.services.tile_columns import probability_columns
 from core.settings import Settings
 from core.slides.protocol import SlideReader
+from core.store.connection import open_log, reading
+from core.store.quality_results import quality_of_slide, report_of
 from core.store.records import Json
 from core.tissue import find_tissue
 
@@ -123,6 +126,25 @@ def artefact_legend(report: Json | None) -> tuple[LegendEntry, ...]:
         )
         for kind in ARTEFACTS
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualitySource:
+    """Where the latest quality of a slide lies, and what it says."""
+
+    folder: str | None
+    """Name of the folder of its files below the slide's results; None where it left none."""
+    report: Json | None
+    """As the log keeps it; None before the first measurement."""
+
+
+def quality_source(settings: Settings, slide_id: str) -> QualitySource:
+    """Return the latest quality of a slide, whether an analysis measured it or a job of its own."""
+    with open_log(settings) as database, reading(database):
+        found = quality_of_slide(database, slide_id)
+        report = None if found is None else report_of(database, found)
+    folder = None if found is None or found.results_dir is None else Path(found.results_dir).name
+    return QualitySource(folder=folder, report=report)
 
 
 def has_quality_map(settings: Settings, slide_id: str, run_id: str) -> bool:

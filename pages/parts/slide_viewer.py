@@ -21,7 +21,14 @@ from core.server.tile_tokens import LIFETIME_S, grant, sign, subject_of
 from core.services import annotations
 from core.services.display import positive_class
 from core.services.gallery import gallery
-from core.services.layers import artefact_legend, class_names, has_attention, has_quality_map
+from core.services.layers import (
+    QualitySource,
+    artefact_legend,
+    class_names,
+    has_attention,
+    has_quality_map,
+    quality_source,
+)
 from core.services.visibility import visibility
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
@@ -149,6 +156,7 @@ def _viewer_slide(
     run = view.runs.get(slide.slide_id)
     classes = () if run is None else class_names(settings, slide.slide_id, run.run_id)
     positive = positive_class(run.model, classes) if run is not None and classes else None
+    source = quality_source(settings, slide.slide_id)
     no_result = "No model result on this slide yet." if not classes else None
     return ViewerSlide(
         slide_id=slide.slide_id,
@@ -158,8 +166,9 @@ def _viewer_slide(
         positive=positive,
         no_model=no_result or hidden,
         no_attention=_no_attention(settings, run) or hidden,
-        no_quality=_no_quality(settings, run),
-        artefacts=_artefacts(run),
+        quality_id=source.folder,
+        no_quality=_no_quality(settings, slide.slide_id, source),
+        artefacts=_artefacts(source),
         flags=_flags(view, slide.slide_id) if view.revealed else [],
         marks=[_mark(record) for record in annotations.list_annotations(settings, slide.slide_id, actor=actor)],
         galleries=_galleries(settings, run, slide, positive) if view.revealed and classes else {},
@@ -173,13 +182,13 @@ def _no_attention(settings: Settings, run: RunRecord | None) -> str | None:
     return "No aggregator with attention scored this slide."
 
 
-def _no_quality(settings: Settings, run: RunRecord | None) -> str | None:
-    if run is not None and has_quality_map(settings, run.slide_id, run.run_id):
+def _no_quality(settings: Settings, slide_id: str, source: QualitySource) -> str | None:
+    if source.folder is not None and has_quality_map(settings, slide_id, source.folder):
         return None
     return "No artefact map of this slide yet."
 
 
-def _artefacts(run: RunRecord | None) -> list[Json]:
+def _artefacts(source: QualitySource) -> list[Json]:
     return [
         {
             "code": entry.code,
@@ -189,7 +198,7 @@ def _artefacts(run: RunRecord | None) -> list[Json]:
             "area": None if entry.area_mm2 is None else area_text(entry.area_mm2),
             "share": None if entry.fraction_of_tissue is None else share_text(entry.fraction_of_tissue),
         }
-        for entry in artefact_legend(None if run is None else run.qc)
+        for entry in artefact_legend(source.report)
     ]
 
 

@@ -34,6 +34,8 @@ class ViewerSlide:
     """Why there is no probability layer, in a sentence; None if there is one."""
     no_attention: str | None
     """Why there is no layer of an aggregator's attention; None if there is one."""
+    quality_id: str | None
+    """The folder whose artefact map lies on the slide: of a run, or of a measurement of its own."""
     no_quality: str | None
     """Why there is no artefact layer; None if there is one."""
     artefacts: Sequence[Json]

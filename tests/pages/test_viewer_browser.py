@@ -187,7 +187,7 @@ def test_artefacts_and_outline(open_viewer: OpenViewer) -> None:
     page.keyboard.press("q")
     page.get_by_label("Tissue outline", exact=True).check()
     settle(page)
-    expect(page.locator(".legend")).to_contain_text("Out of focus")
+    expect(page.locator(".legend")).to_contain_text("Out of focus0.30 mm², 20.0%")
     layer = page.locator(".layer-artefact").first
     blurred, inked = fitted(page, 2000, 2900), fitted(page, 2000, 100)
     assert pixel(layer, blurred) == [*ArtefactClass.OUT_OF_FOCUS.about.colour, 255]

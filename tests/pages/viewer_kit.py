@@ -109,7 +109,8 @@ def artefact_map(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _finish(settings: Settings, slide_id: str, width: int, height: int, *, mpp: float) -> None:
-    run = run_of(slide_id, width, height, mpp=mpp)
+    blurred = {"out_of_focus": {"mm2": 0.3, "fraction_of_tissue": 0.2}}
+    run = replace(run_of(slide_id, width, height, mpp=mpp), qc={"score": 0.8, "classes": blurred})
     tiles = tile_table(width, height)
     if slide_id == FIRST:
         corners = tiles[["x", "y"]].to_numpy()

@@ -68,7 +68,8 @@ export class Layering {
 
   /** A tile grid of a slide, loaded once; null until it is there. */
   grid(pane, kind) {
-    const { slide_id: id, run_id: run } = pane.slide
+    const id = pane.slide.slide_id
+    const run = kind === "quality" ? pane.slide.quality_id : pane.slide.run_id
     if (!run) return null
     const key = `${id}/${run}/${kind}`
     if (!this.grids.has(key)) {

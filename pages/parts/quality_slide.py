@@ -1,0 +1,156 @@
+"""One slide on the quality screen: the slide under its artefact map, the verdict, and everything that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.domain import SlideStatus
+from core.errors import SecondReadError
+from core.server.identity import User
+from core.services.catalogue import get_slide, slide_runs
+from core.services.quality import SlideVerdicts, slide_verdicts
+from core.services.quality_table import QualityRow, quality_row
+from core.services.visibility import visibility
+from core.settings import Settings
+from pages.parts.badges import STAINS, plain, show_badges
+from pages.parts.quality_report import show_findings, show_measures, show_stain, show_suggestion
+from pages.parts.quality_verdict import (
+    Suggestion,
+    note_key,
+    show_standing,
+    show_verdict_form,
+    show_verdict_history,
+)
+from pages.parts.quality_words import DISPOSITIONS, NO_VERDICT
+from pages.parts.slide_viewer import CaseView, slide_viewer
+
+VIEWER_KEY = "quality_viewer"
+_HEIGHT_PX = 400
+"""With its toolbar it leaves the verdict on a screen of 900 px."""
+_LAYERS = {"artefact.on": True, "artefact.opacity": 0.5, "heat.on": False, "gallery": False}
+"""What lies on the slide at first: quality is judged before what a model says."""
+_WALK = "qc_walk"
+
+
+def keep_walk(slide_ids: Sequence[str]) -> None:
+    """Remember the order in which J and K walk through the slides: that of the table as it was last shown."""
+    st.session_state[_WALK] = list(slide_ids)
+
+
+def show_slide(settings: Settings, slide_id: str, *, user: User) -> None:
+    """Show one slide with its verdict and its measurement."""
+    try:
+        row = quality_row(settings, slide_id, actor=user.actor)
+        verdicts = slide_verdicts(settings, slide_id, actor=user.actor)
+    except SecondReadError as err:
+        st.title("Slide not found")
+        st.error(str(err), icon=":material/error:")
+        _back()
+        return
+    _show_header(row, verdicts)
+    show_suggestion(row)
+    show_standing(settings, verdicts, user=user)
+    _show_viewer(settings, row, user=user)
+    found = row.entry.quality
+    suggested = Suggestion(*(None, None, None) if found is None else (found.disposition, found.reason, found.origin))
+    with st.container(border=True, key="qc_verdict_box"):
+        show_verdict_form(settings, verdicts, suggested, user=user)
+    _show_details(settings, row, verdicts, user=user)
+
+
+def _back() -> None:
+    if st.button("Back to the table", key="qc_back", icon=":material/table_rows:", type="tertiary"):
+        st.query_params.pop("slide", None)
+        st.rerun()
+
+
+def _show_header(row: QualityRow, verdicts: SlideVerdicts) -> None:
+    entry = row.entry
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _back()
+        st.title(f"Slide {plain(entry.slide_id)}", width="content")
+        standing = [DISPOSITIONS[one.disposition] for one in verdicts.standing if one.disposition]
+        show_badges(standing or [NO_VERDICT])
+        st.space("stretch")
+        _show_neighbours(entry.slide_id)
+    facts = [f"Case {plain(entry.case_id)}", STAINS[entry.stain]]
+    facts += [f"scanner {plain(entry.scanner)}" if entry.scanner else "scanner not stated"]
+    facts += [f"site {plain(entry.site)}" if entry.site else "site not stated"]
+    facts += [f"added {entry.added_at:%d %b %Y}"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(", ".join(facts), width="content")
+        st.page_link(
+            "case.py",
+            label="Open the case",
+            icon=":material/biotech:",
+            query_params={"case": entry.case_id, "slide": entry.slide_id},
+        )
+
+
+def _show_neighbours(slide_id: str) -> None:
+    order: list[str] = st.session_state.get(_WALK) or []
+    place = order.index(slide_id) if slide_id in order else -1
+    before = order[place - 1] if place > 0 else None
+    after = order[place + 1] if 0 <= place < len(order) - 1 else None
+    previous = st.button(
+        "Previous",
+        key="qc_previous",
+        icon=":material/chevron_left:",
+        disabled=before is None,
+        shortcut="k",
+        help=f"Slide {before} in the order of the table" if before else "This is the first slide of the table",
+    )
+    following = st.button(
+        "Next",
+        key="qc_next",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        disabled=after is None,
+        shortcut="j",
+        help=f"Slide {after} in the order of the table" if after else "This is the last slide of the table",
+    )
+    target = before if previous else after if following else None
+    if target is not None:
+        st.query_params["slide"] = target
+        st.rerun()
+
+
+def _show_viewer(settings: Settings, row: QualityRow, *, user: User) -> None:
+    entry = row.entry
+    if entry.status in (SlideStatus.UNREADABLE, SlideStatus.NO_MPP):
+        st.warning(plain(entry.message), title="This slide has no picture to judge", icon=":material/broken_image:")
+        if entry.status is SlideStatus.UNREADABLE:
+            return
+    slide = get_slide(settings, entry.slide_id)
+    runs = slide_runs(settings, entry.slide_id)
+    view = CaseView(
+        slides=[slide],
+        slide_id=entry.slide_id,
+        runs={entry.slide_id: runs[0]} if runs else {},
+        flags=(),
+        revealed=visibility(settings, entry.case_id, actor=user.actor).model,
+    )
+    slide_viewer(
+        settings,
+        view,
+        user=user,
+        key=VIEWER_KEY,
+        note_key=note_key(entry.slide_id),
+        height_px=_HEIGHT_PX,
+        initial=_LAYERS,
+    )
+
+
+def _show_details(settings: Settings, row: QualityRow, verdicts: SlideVerdicts, *, user: User) -> None:
+    names = ["Artefacts and score", "Stain", "With and without", "Reference", "History", "Measures"]
+    tabs = dict(zip(names, st.tabs(names, key="qc_details"), strict=True))
+    with tabs["Artefacts and score"]:
+        show_findings(row)
+    with tabs["Stain"]:
+        show_stain(row)
+    with tabs["History"]:
+        show_verdict_history(verdicts)
+    with tabs["Measures"]:
+        show_measures(row)
