@@ -57,7 +57,7 @@ if not everything.total:
 elif view == View.SLIDES:
     show_list(settings, everything.facets, user=user)
 elif view == View.COHORT:
-    query = read_query(everything.facets)
+    query, _row = read_query(everything.facets)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         batch = st.segmented_control(
             "Colour by",

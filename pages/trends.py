@@ -24,7 +24,7 @@ everything = quality_table(settings, actor=user.actor, limit=1)
 if not everything.total:
     show_no_slides(user)
     st.stop()
-query = read_query(everything.facets)
+query, _row = read_query(everything.facets)
 by = st.segmented_control(
     "Group by",
     list(GROUPINGS),

@@ -39,6 +39,7 @@ __all__ = [
     "SlideQuality",
     "quality_row",
     "quality_table",
+    "slide_order",
 ]
 
 PAGE_LIMIT = 1_000
@@ -125,6 +126,18 @@ def quality_row(settings: Settings, slide_id: str, *, actor: str) -> QualityRow:
             verdicts = _verdicts(standing_verdicts(database, [slide_id]))
             reports = reports_of(database, [one.quality for one in found if one.quality])
     return _row(found[0], reports, verdicts, actor=actor)
+
+
+def slide_order(settings: Settings, *, actor: str, query: QualityQuery | None = None) -> tuple[str, ...]:
+    """Return the ids of all slides that fit a query, in its order: the way from one slide to the next.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
+    """
+    with open_log(settings) as database, reading(database):
+        require(database, actor, Permission.SEE_CASES)
+        hidden = hidden_slides(database, actor=actor)
+        return tuple(one.slide_id for one in quality_entries(database, query or QualityQuery(), hidden=hidden))
 
 
 def parsed_report(values: Json | None) -> QcReport | None:

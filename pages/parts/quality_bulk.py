@@ -27,7 +27,7 @@ def show_bulk_actions(settings: Settings, chosen: Sequence[str], *, user: User) 
     disabled = not chosen
     hint = "Choose slides by the boxes at the left of the table." if disabled else named(chosen)
     if st.button(
-        f"Accept {len(chosen)} slides" if len(chosen) != 1 else "Accept 1 slide",
+        f"Accept {len(chosen)}" if chosen else "Accept",
         key="qc_bulk_accept",
         icon=":material/done_all:",
         disabled=disabled,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.domain import Stain
 from core.qc.classes import ARTEFACTS
@@ -47,8 +48,8 @@ _DECIDED = {
 }
 
 
-def read_query(facets: Mapping[str, Mapping[str, int]]) -> QualityQuery:
-    """Show the filters and return what is wanted; the screens of quality share them.
+def read_query(facets: Mapping[str, Mapping[str, int]]) -> tuple[QualityQuery, DeltaGenerator]:
+    """Show the filters and return what is wanted, and the row that they end in; the screens of quality share them.
 
     Args:
         facets: Of all slides: which scanners, sites and stains there are.
@@ -59,20 +60,21 @@ def read_query(facets: Mapping[str, Mapping[str, int]]) -> QualityQuery:
             key="q_search",
             placeholder="Slide or case id",
             icon=":material/search:",
-            width=200,
+            width=170,
             live=True,
             bind="query-params",
         )
-        scanners = _choice("Scanner", "q_scanner", [name or NOT_STATED for name in facets["scanner"]], width=190)
-        sites = _choice("Site", "q_site", [name or NOT_STATED for name in facets["site"]], width=170)
-        stains = _choice("Stain", "q_stain", list(facets["stain"]), labels=STAINS, width=140)
+        scanners = _choice("Scanner", "q_scanner", [name or NOT_STATED for name in facets["scanner"]], width=150)
+        sites = _choice("Site", "q_site", [name or NOT_STATED for name in facets["site"]], width=140)
+        stains = _choice("Stain", "q_stain", list(facets["stain"]), labels=STAINS, width=120)
         since = _day("Added from", "q_from")
         until = _day("Added up to", "q_to")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        dispositions = _choice("Suggested", "q_suggested", list(_SUGGESTED), labels=_SUGGESTED, width=230)
-        verdicts = _choice("Verdict", "q_verdict", list(_DECIDED), labels=_DECIDED, width=230)
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    with row:
+        dispositions = _choice("Suggested", "q_suggested", list(_SUGGESTED), labels=_SUGGESTED, width=190)
+        verdicts = _choice("Verdict", "q_verdict", list(_DECIDED), labels=_DECIDED, width=190)
         artefact = _artefact()
-    return QualityQuery(
+    query = QualityQuery(
         text=text or "",
         scanners=tuple(_stated(scanners)),
         sites=tuple(_stated(sites)),
@@ -83,11 +85,12 @@ def read_query(facets: Mapping[str, Mapping[str, int]]) -> QualityQuery:
         end=None if until is None else _midnight(until + timedelta(days=1)),
         artefact=artefact,
     )
+    return query, row
 
 
 def choose_order(query: QualityQuery) -> QualityQuery:
     """Let the reader choose what the table is ordered by."""
-    order = st.selectbox("Order", list(ORDERS), key="q_order", width=260, bind="query-params")
+    order = st.selectbox("Order", list(ORDERS), key="q_order", width=245, bind="query-params")
     sort, descending = ORDERS[order]
     return replace(query, sort=sort, descending=descending)
 
@@ -115,14 +118,14 @@ def _artefact() -> str | None:
         index=None,
         placeholder="Any artefact or none",
         key="q_artefact",
-        width=215,
+        width=205,
         bind="query-params",
     )
     return None if chosen is None else named[chosen]
 
 
 def _day(label: str, key: str) -> date | None:
-    return st.date_input(label, value=None, key=key, format="YYYY-MM-DD", width=140, bind="query-params")
+    return st.date_input(label, value=None, key=key, format="YYYY-MM-DD", width=132, bind="query-params")
 
 
 def _midnight(day: date) -> datetime:

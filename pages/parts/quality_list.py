@@ -14,7 +14,7 @@ from core.settings import Settings
 from pages.parts.quality_bulk import show_bulk_actions, show_last_bulk
 from pages.parts.quality_filters import choose_order, is_filtered, read_query
 from pages.parts.quality_pictures import row_pictures
-from pages.parts.quality_slide import keep_walk
+from pages.parts.quality_slide import end_quality_walk
 from pages.parts.quality_table import PAGE_ROWS, choose_page, export_table, show_table, show_unit
 from pages.parts.quality_words import DISPOSITIONS, NO_VERDICT
 
@@ -30,10 +30,11 @@ def show_list(settings: Settings, facets: Mapping[str, Mapping[str, int]], *, us
         facets: Of all slides, for the choices of the filters.
         user: Who looks.
     """
-    query = read_query(facets)
+    query, filters = read_query(facets)
+    with filters:
+        query = choose_order(query)
     show_last_bulk(settings, user=user)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        query = choose_order(query)
         show_unit()
         actions = st.container(horizontal=True, width="content", vertical_alignment="bottom", gap="small")
         st.space("stretch")
@@ -47,7 +48,7 @@ def show_list(settings: Settings, facets: Mapping[str, Mapping[str, int]], *, us
     with paging:
         offset = choose_page(count.total)
     page = quality_table(settings, actor=user.actor, query=query, offset=offset, limit=PAGE_ROWS)
-    keep_walk([row.entry.slide_id for row in page.rows])
+    end_quality_walk(query)
     shown = "|".join(row.entry.slide_id for row in page.rows)
     key = f"qc_table_{crc32(shown.encode())}"  # of these very rows: a choice never moves to others
     chosen = show_table(page.rows, thumbnails=row_pictures(settings, page.rows), key=key)

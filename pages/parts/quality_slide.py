@@ -11,7 +11,7 @@ from core.errors import SecondReadError
 from core.server.identity import User
 from core.services.catalogue import get_slide, slide_runs
 from core.services.quality import SlideVerdicts, slide_verdicts
-from core.services.quality_table import QualityRow, quality_row
+from core.services.quality_table import QualityQuery, QualityRow, quality_row, slide_order
 from core.services.visibility import visibility
 from core.settings import Settings
 from pages.parts.badges import STAINS, plain, show_badges
@@ -32,11 +32,22 @@ _HEIGHT_PX = 400
 _LAYERS = {"artefact.on": True, "artefact.opacity": 0.5, "heat.on": False, "gallery": False}
 """What lies on the slide at first: quality is judged before what a model says."""
 _WALK = "qc_walk"
+_WALK_QUERY = "qc_walk_query"
 
 
-def keep_walk(slide_ids: Sequence[str]) -> None:
-    """Remember the order in which J and K walk through the slides: that of the table as it was last shown."""
-    st.session_state[_WALK] = list(slide_ids)
+def end_quality_walk(query: QualityQuery) -> None:
+    """Let the next walk with J and K follow the table as it is then."""
+    st.session_state.pop(_WALK, None)
+    st.session_state[_WALK_QUERY] = query
+
+
+def _walking_order(settings: Settings, slide_id: str, *, user: User) -> Sequence[str]:
+    """Return the order of the table as it was when the walk began: a verdict moves its slide at once."""
+    kept: Sequence[str] | None = st.session_state.get(_WALK)
+    if kept is None or slide_id not in kept:
+        kept = slide_order(settings, actor=user.actor, query=st.session_state.get(_WALK_QUERY))
+        st.session_state[_WALK] = kept
+    return kept
 
 
 def show_slide(settings: Settings, slide_id: str, *, user: User) -> None:
@@ -49,14 +60,18 @@ def show_slide(settings: Settings, slide_id: str, *, user: User) -> None:
         st.error(str(err), icon=":material/error:")
         _back()
         return
-    _show_header(row, verdicts)
+    order = _walking_order(settings, slide_id, user=user)
+    place = order.index(slide_id) if slide_id in order else -1
+    before = order[place - 1] if place > 0 else None
+    after = order[place + 1] if 0 <= place < len(order) - 1 else None
+    _show_header(row, verdicts, before=before, after=after)
     show_suggestion(row)
     show_standing(settings, verdicts, user=user)
     _show_viewer(settings, row, user=user)
     found = row.entry.quality
     suggested = Suggestion(*(None, None, None) if found is None else (found.disposition, found.reason, found.origin))
     with st.container(border=True, key="qc_verdict_box"):
-        show_verdict_form(settings, verdicts, suggested, user=user)
+        show_verdict_form(settings, verdicts, suggested, after=after, user=user)
     _show_details(settings, row, verdicts, user=user)
 
 
@@ -66,7 +81,7 @@ def _back() -> None:
         st.rerun()
 
 
-def _show_header(row: QualityRow, verdicts: SlideVerdicts) -> None:
+def _show_header(row: QualityRow, verdicts: SlideVerdicts, *, before: str | None, after: str | None) -> None:
     entry = row.entry
     with st.container(horizontal=True, vertical_alignment="center"):
         _back()
@@ -74,7 +89,7 @@ def _show_header(row: QualityRow, verdicts: SlideVerdicts) -> None:
         standing = [DISPOSITIONS[one.disposition] for one in verdicts.standing if one.disposition]
         show_badges(standing or [NO_VERDICT])
         st.space("stretch")
-        _show_neighbours(entry.slide_id)
+        _show_neighbours(before, after)
     facts = [f"Case {plain(entry.case_id)}", STAINS[entry.stain]]
     facts += [f"scanner {plain(entry.scanner)}" if entry.scanner else "scanner not stated"]
     facts += [f"site {plain(entry.site)}" if entry.site else "site not stated"]
@@ -89,11 +104,7 @@ def _show_header(row: QualityRow, verdicts: SlideVerdicts) -> None:
         )
 
 
-def _show_neighbours(slide_id: str) -> None:
-    order: list[str] = st.session_state.get(_WALK) or []
-    place = order.index(slide_id) if slide_id in order else -1
-    before = order[place - 1] if place > 0 else None
-    after = order[place + 1] if 0 <= place < len(order) - 1 else None
+def _show_neighbours(before: str | None, after: str | None) -> None:
     previous = st.button(
         "Previous",
         key="qc_previous",
@@ -140,6 +151,7 @@ def _show_viewer(settings: Settings, row: QualityRow, *, user: User) -> None:
         note_key=note_key(entry.slide_id),
         height_px=_HEIGHT_PX,
         initial=_LAYERS,
+        offers_files=False,
     )
 
 

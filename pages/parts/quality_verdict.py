@@ -46,13 +46,16 @@ def _form(slide_id: str) -> str:
 
 
 @st.fragment
-def show_verdict_form(settings: Settings, verdicts: SlideVerdicts, suggested: Suggestion, *, user: User) -> None:
+def show_verdict_form(
+    settings: Settings, verdicts: SlideVerdicts, suggested: Suggestion, *, after: str | None, user: User
+) -> None:
     """Let whoever may judge the slide, or change a verdict of one's own; switches in it redraw nothing else.
 
     Args:
         settings: Names the home folder.
         verdicts: As the person may see them.
         suggested: What the measurement suggests.
+        after: The slide that comes next in the table.
         user: Who looks.
     """
     if not verdicts.may_judge:
@@ -86,8 +89,18 @@ def show_verdict_form(settings: Settings, verdicts: SlideVerdicts, suggested: Su
             max_chars=1000,
             placeholder="What the next person needs to know (N)",
         )
-        if st.button("Record verdict", key=f"qc_record_{key}", type="primary", icon=":material/gavel:"):
-            _record(settings, verdicts, chosen, reason, origin, note, user=user)
+        alone = st.button("Record", key=f"qc_record_{key}", icon=":material/gavel:")
+        onward = st.button(
+            "Record and next",
+            key=f"qc_onward_{key}",
+            type="primary",
+            icon=":material/arrow_forward:",
+            disabled=after is None,
+            help=f"Goes on to slide {after}" if after else "This is the last slide of the table",
+        )
+    if alone or onward:
+        new = None if chosen is None else NewQcVerdict(disposition=chosen, reason=reason, origin=origin, note=note)
+        _record(settings, verdicts, new, after=after if onward else None, user=user)
 
 
 def _fault(key: str) -> tuple[QcReason | None, QcOrigin | None]:
@@ -124,24 +137,19 @@ def _take_over(key: str, suggested: Suggestion) -> None:
 
 
 def _record(
-    settings: Settings,
-    verdicts: SlideVerdicts,
-    chosen: QcDisposition | None,
-    reason: QcReason | None,
-    origin: QcOrigin | None,
-    note: str,
-    *,
-    user: User,
+    settings: Settings, verdicts: SlideVerdicts, new: NewQcVerdict | None, *, after: str | None, user: User
 ) -> None:
-    if chosen is None:
+    if new is None:
         st.error("Choose a verdict first.", icon=":material/error:")
         return
-    new = NewQcVerdict(disposition=chosen, reason=reason, origin=origin, note=note)
-    send(
-        _form(verdicts.slide_id),
-        lambda once: judge(settings, verdicts.slide_id, new, seen=verdicts.seen, key=once, actor=user.actor),
-        done=f"Recorded for {verdicts.slide_id}: {DISPOSITIONS[chosen].label.lower()}.",
-    )
+
+    def act(once: str) -> None:
+        judge(settings, verdicts.slide_id, new, seen=verdicts.seen, key=once, actor=user.actor)
+        if after is not None:
+            st.query_params["slide"] = after
+
+    told = DISPOSITIONS[new.disposition].label.lower()
+    send(_form(verdicts.slide_id), act, done=f"Recorded for {verdicts.slide_id}: {told}.")
 
 
 def show_standing(settings: Settings, verdicts: SlideVerdicts, *, user: User) -> None:

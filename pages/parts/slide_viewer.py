@@ -22,6 +22,7 @@ from core.services import annotations
 from core.services.display import positive_class
 from core.services.gallery import gallery
 from core.services.layers import (
+    LegendEntry,
     QualitySource,
     artefact_legend,
     class_names,
@@ -69,6 +70,7 @@ def slide_viewer(
     lifetime_s: float = LIFETIME_S,
     height_px: int = 620,
     initial: Json | None = None,
+    offers_files: bool = True,
 ) -> None:
     """Show slides of a case and take in what the reader does on them.
 
@@ -82,8 +84,9 @@ def slide_viewer(
         lifetime_s: How long a permission holds before the viewer asks for a new one.
         height_px: Height of the slide, without toolbar and gallery.
         initial: Which layers are shown at first, see `zoom_viewer`.
+        offers_files: Whether annotations can be taken out and in as a file.
     """
-    _viewer_fragment(settings, view, user, key, note_key, on_click, lifetime_s, height_px, initial)
+    _viewer_fragment(settings, view, user, key, note_key, on_click, lifetime_s, height_px, initial, offers_files)
 
 
 def show_on_slide(key: str, slide_id: str, region: Region) -> None:
@@ -109,6 +112,7 @@ def _viewer_fragment(
     lifetime_s: float,
     height_px: int,
     initial: Json | None,
+    offers_files: bool,
 ) -> None:
     subject = subject_of(st.user.to_dict())
     if subject is None:
@@ -147,7 +151,8 @@ def _viewer_fragment(
     )
     for message in st.session_state.pop(f"{key}:refusals", ()):
         st.error(message, icon=":material/error:")
-    _exchange(settings, view.slide_id, user=user, key=key)
+    if offers_files:
+        _exchange(settings, view.slide_id, user=user, key=key)
 
 
 def _viewer_slide(
@@ -195,11 +200,18 @@ def _artefacts(source: QualitySource) -> list[Json]:
             "key": entry.key,
             "name": entry.title,
             "colour": "#{:02x}{:02x}{:02x}".format(*entry.colour),
-            "area": None if entry.area_mm2 is None else area_text(entry.area_mm2),
-            "share": None if entry.fraction_of_tissue is None else share_text(entry.fraction_of_tissue),
+            "measured": _measured(entry),
         }
         for entry in artefact_legend(source.report)
     ]
+
+
+def _measured(entry: LegendEntry) -> str:
+    if entry.area_mm2 is None:
+        return "not measured"
+    if not entry.area_mm2:
+        return "none found"
+    return f"{area_text(entry.area_mm2)}, {share_text(entry.fraction_of_tissue)}"
 
 
 def _title(slide: SlideRecord) -> str:

@@ -39,7 +39,7 @@ class ViewerSlide:
     no_quality: str | None
     """Why there is no artefact layer; None if there is one."""
     artefacts: Sequence[Json]
-    """{code, key, name, colour, area, share} of the artefact classes; area and share as text, None if not measured."""
+    """{code, key, name, colour, measured} of the artefact classes; `measured` says how much of it there is."""
     flags: Sequence[Json]
     """{number, title, reason, x, y, width, height}, level-0 px."""
     marks: Sequence[Json]

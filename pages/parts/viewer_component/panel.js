@@ -109,8 +109,7 @@ export class Panel {
     for (const box of detail.querySelectorAll("input")) box.checked = !settings.artefact.off.includes(box.dataset.artefact)
   }
 
-  classEntry({ key, name, colour, area, share }) {
-    const measured = area === null ? "not measured" : `${area}, ${share}`
+  classEntry({ key, name, colour, measured }) {
     return h(
       "li",
       {},
