@@ -35,11 +35,14 @@ from core.store.connection import Log
 VIEWER, STRANGER = "vic", "nobody known"
 
 VIEWER_MAY = {
-    "worklist.worklist": "looking at the list",
     "worklist_pages.worklist_page": "looking at the list",
+    "worklist_pages.worklist_names": "looking at the list",
     "triage_board.board": "looking at reports",
-    "triage_board.day_view": "looking at one's own day",
+    "audits.audit_view": "looking at reports",
+    "day.day_view": "looking at one's own day",
     "reports.report": "looking at reports",
+    "reports.reports_of": "looking at reports",
+    "reports.first_read_at": "looking at reports",
     "agreement_input.agreement_input": "looking at reports",
     "agreement_view.agreement_choices": "looking at reports",
     "agreement_view.agreement_view": "looking at reports",
@@ -55,6 +58,14 @@ VIEWER_MAY = {
     "consult_inbox.count_to_do": "looking at requests",
     "next_step.next_step": "looking at a case",
     "look_at.places": "looking at a case",
+    "quality.slide_verdicts": "looking at a slide",
+    "quality_table.quality_table": "looking at a list",
+    "quality_table.quality_row": "looking at a slide",
+    "quality_cohort.cohort_view": "looking at a list",
+    "quality_trends.quality_trends": "looking at reports",
+    "quality_second.second_reads_to_do": "looking at requests",
+    "quality_second.awaited_second_reads": "looking at requests",
+    "quality_second.qc_agreement": "looking at reports",
     "visibility.blinded_cases": "which cases to leave out for whoever asks",
     "sessions.list_sessions": "one's own sessions",
     "sessions.revoke_session": "one's own session",
@@ -73,6 +84,7 @@ ASKS_NOT = {
 """Not asked for an actor, because they come before one."""
 
 WRITES_WITHOUT_ACTOR = {
+    "quality_limits.bring_up_to_date": "derived suggestions follow the limits; the log does not change",
     "worker": "acts as the system",
     "pulse": "the worker's heartbeat",
     "supervisor": "starts the worker",

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from people_kit import CLERK, enrol
+from quality_kit import fill_quality
 from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import FlagKind, MppSource, ReadCategory, ReviewVerdict, SlideStatus, Stain
@@ -56,6 +57,7 @@ def fill(settings: Settings) -> str:
     )
     with open_log(settings) as database, writing(database):
         insert_prediction(database, foreign, actor="ann")
+        fill_quality(database, slide_id)
     return slide_id
 
 
