@@ -11,7 +11,7 @@ from core.errors import NotFoundError
 from core.services.consult_lists import case_consult
 from core.services.next_step import Turn, next_step
 from core.services.review import case_history, open_case
-from core.services.worklist import case_detail, worklist
+from core.services.worklist import case_detail
 from pages.parts.actions import has_notice, show_notice
 from pages.parts.answer_form import note_opening
 from pages.parts.case_parts import choose_case, show_header, show_reads, walking_order
@@ -32,8 +32,7 @@ settings = current_settings()
 own_doing = has_notice()
 show_notice()
 
-order = walking_order([row.case_id for row in worklist(settings, actor=user.actor)])
-case_id = st.query_params.get("case") or choose_case(order, user=user)
+case_id = st.query_params.get("case") or choose_case(settings, user=user)
 try:
     detail = case_detail(settings, case_id, actor=user.actor)
 except NotFoundError as err:
@@ -42,6 +41,7 @@ except NotFoundError as err:
     st.page_link("worklist.py", label="Back to the worklist", icon=":material/format_list_bulleted:")
     st.stop()
 
+order = walking_order(settings, case_id, actor=user.actor)
 revealed = open_case(settings, case_id, actor=user.actor)
 note_opening(case_id)
 consult = case_consult(settings, case_id, actor=user.actor)

@@ -25,6 +25,11 @@ WORKLIST = st.Page(
     help="All cases, likely missed disease first. Filter, search, and open a case.",
     default=True,
 )
+TRIAGE = st.Page(
+    "triage.py",
+    title="Triage board",
+    help="What to look at again with the time there is, what that finds, and what it leaves.",
+)
 CASE = st.Page(
     "case.py",
     title="Case",
@@ -45,6 +50,21 @@ EVALUATION = st.Page(
     "evaluation.py",
     title="Evaluation",
     help="A model against a reference: curves, thresholds, calibration, subgroups, another model, robustness.",
+)
+AGREEMENT = st.Page(
+    "agreement.py",
+    title="Agreement",
+    help="How far readers agree, the model as one more, and what seeing the model changes.",
+)
+REPORTS = st.Page(
+    "reports.py",
+    title="Reports",
+    help="What guidelines on second opinions ask for: rates, times, and what became of reports, with trends.",
+)
+IMPORTS = st.Page(
+    "imports.py",
+    title="Import",
+    help="Take in reads and predictions of others from a table, checked before anything is written.",
 )
 SLIDES = st.Page(
     "slides.py",
@@ -69,6 +89,7 @@ GROUPS = (
         "Read",
         (
             Link(WORKLIST, ":material/format_list_bulleted:"),
+            Link(TRIAGE, ":material/tune:", Permission.SEE_REPORTS),
             Link(CASE, ":material/biotech:"),
             Link(CONSULTATIONS, ":material/forum:", Permission.GIVE_OPINION),
         ),
@@ -76,12 +97,17 @@ GROUPS = (
     Group("Quality", (Link(QUALITY, ":material/blur_on:"), Link(TRENDS, ":material/trending_up:"))),
     Group(
         "Evaluate",
-        (Link(EVALUATION, ":material/query_stats:", Permission.SEE_REPORTS),),
+        (
+            Link(EVALUATION, ":material/query_stats:", Permission.SEE_REPORTS),
+            Link(AGREEMENT, ":material/diversity_3:", Permission.SEE_REPORTS),
+            Link(REPORTS, ":material/summarize:", Permission.SEE_REPORTS),
+        ),
     ),
     Group(
         "Set up",
         (
             Link(SLIDES, ":material/upload_file:"),
+            Link(IMPORTS, ":material/table_rows:", Permission.IMPORT_READS),
             Link(PEOPLE, ":material/group:", Permission.MANAGE_PEOPLE),
             Link(ABOUT, ":material/info:"),
         ),

@@ -1,86 +1,85 @@
-"""Worklist: one row a case, likely missed disease first."""
+"""Worklist: one row a case, the second look that is worth most first; a pathologist's day in its first row."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import streamlit as st
 
-from core.domain import CaseStatus
-from core.services.worklist import worklist
+from core.services.day import day_view
+from core.services.triage_board import UNCALIBRATED
+from core.services.worklist_pages import WorklistQuery, worklist_names, worklist_page
 from pages.parts.actions import show_notice
-from pages.parts.badges import CASES, FLAGS
-from pages.parts.case_parts import end_walk
+from pages.parts.case_parts import end_walk, start_walk
 from pages.parts.resources import row_thumbnails
 from pages.parts.session import current_settings, require_role
-from pages.parts.tables import (
-    Assignment,
-    Filter,
-    Order,
-    export_csv,
-    kinds_present,
-    select_rows,
-    with_short_names,
-    worklist_frame,
+from pages.parts.tables import with_short_names, worklist_frame
+from pages.parts.triage_setting import chosen_on_board, show_choice
+from pages.parts.worklist_filters import (
+    PAGE,
+    PAGE_SIZE,
+    choose_order,
+    choose_whose,
+    filtered,
+    page_wanted,
+    query_for,
+    show_filters,
 )
-from pages.parts.worklist_parts import COLUMNS, show_empty, show_failures
+from pages.parts.worklist_parts import COLUMNS, export_list, show_empty, show_failures, show_nothing_found
 
 user = require_role()
 settings = current_settings()
 show_notice()
 end_walk()
 
-st.title("Worklist")
-rows = worklist(settings, actor=user.actor)
-if not rows:
-    show_empty(user)
-    st.stop()
-
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    search = st.text_input(
+    st.title("Worklist", width="stretch")
+    start_slot = st.container(width="content")
+    export_slot = st.container(width="content")
+day = day_view(settings, actor=user.actor)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    whose = choose_whose(day)
+    text = st.text_input(
         "Search",
         key="search",
-        placeholder="Case, site, diagnosis, reader, reason",
+        placeholder="Case, slide, site, diagnosis, person",
         icon=":material/search:",
-        width=300,
+        width=270,
         live=True,
         bind="query-params",
+        help="Every word must occur in the case's id, its slides' names, site, diagnosis, reader or assignee.",
     )
-    order = st.selectbox("Order", list(Order), key="order", width=240, bind="query-params")
-    assignment = st.segmented_control(
-        "Assigned to", list(Assignment), default=Assignment.ALL, required=True, key="assignment", bind="query-params"
-    )
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    statuses = st.pills(
-        "Status",
-        list(CaseStatus),
-        selection_mode="multi",
-        format_func=lambda status: CASES[status].label,
-        key="status",
-        bind="query-params",
-    )
-    flags = st.pills(
-        "Flags",
-        kinds_present(rows),
-        selection_mode="multi",
-        format_func=lambda kind: FLAGS[kind].label,
-        key="flags",
-    )
+    order = choose_order()
+query = filtered(query_for(whose, day, text=text or "", actor=user.actor))
+choice = chosen_on_board(settings, user=user)
+if choice is not None:
+    show_choice(choice)
+    query = replace(query, cases=tuple(name for name in choice.names if query.cases is None or name in query.cases))
 
-selected = select_rows(
-    rows,
-    wanted=Filter(search=search, flags=frozenset(flags), statuses=frozenset(statuses), assignment=assignment),
-    order=order,
-    actor=user.actor,
-)
-with st.container(horizontal=True, vertical_alignment="center"):
-    st.caption(f"{len(selected)} of {len(rows)} cases. Click a row to open the case.")
-    export_slot = st.container(width="content")
+wanted = page_wanted()
+page_of = partial(worklist_page, settings, actor=user.actor, query=query, order=order, limit=PAGE_SIZE)
+found = page_of(offset=(wanted - 1) * PAGE_SIZE)
+pages = max(1, -(-found.total // PAGE_SIZE))
+if wanted > pages:
+    wanted, found = 1, page_of(offset=0)
+    st.session_state[PAGE] = 1
+if not found.total and query == WorklistQuery():
+    show_empty(user)
+    st.stop()
+show_filters(found, query)
 
-if not selected:
-    st.info("No case passes these filters. Clear the search, a status or a flag.", icon=":material/filter_alt_off:")
+if not found.total:
+    show_nothing_found(whose)
 else:
-    frame = worklist_frame(selected, thumbnails=row_thumbnails(selected))
+    first = (wanted - 1) * PAGE_SIZE + 1
+    st.caption(
+        f"{first:,} to {first + len(found.cases) - 1:,} of {found.total:,} cases. Click a row to open the case, then "
+        f"J and K walk on. {UNCALIBRATED}"
+    )
+    rows = [case.row for case in found.cases]
     event = st.dataframe(
-        with_short_names(frame),
+        with_short_names(worklist_frame(found.cases, thumbnails=row_thumbnails(rows))),
         key="worklist_table",
         column_config=COLUMNS,
         hide_index=True,
@@ -91,17 +90,29 @@ else:
         selection_mode="single-cell",
         alt="Cases of the worklist with flags, diagnosis, model result and status",
     )
+    opened = rows[event.selection.cells[0][0]].case_id if event.selection.cells else None
+    if start_slot.button(
+        "Open the first",
+        key="open_first",
+        icon=":material/arrow_forward:",
+        type="primary",
+        shortcut="j",
+        help=f"Case {rows[0].case_id}",
+    ):
+        opened = rows[0].case_id
+    if opened is not None:
+        start_walk(worklist_names(settings, actor=user.actor, query=query, order=order))
+        st.switch_page("case.py", query_params={"case": opened})
+    if pages > 1:
+        st.pagination(pages, key=PAGE, bind="query-params")
     export_slot.download_button(
         "Export CSV",
-        export_csv(frame),
+        partial(export_list, settings, query=query, order=order, actor=user.actor),
         file_name="second-read-worklist.csv",
         mime="text/csv",
         icon=":material/download:",
         on_click="ignore",
         key="export",
+        help=f"All {found.total:,} cases that pass the filters, as far as you may see them",
     )
-    if event.selection.cells:
-        opened = selected[event.selection.cells[0][0]].case_id
-        st.switch_page("case.py", query_params={"case": opened})
-
-show_failures(selected)
+    show_failures(rows)

@@ -74,19 +74,18 @@ def case_flags(evidence: CaseEvidence, rules: RuleSet) -> tuple[Flag, ...]:
 
 
 def _audit(evidence: CaseEvidence, rules: RuleSet) -> tuple[Flag, ...]:
-    """Draw from the cases that could have been flagged for disagreement: read, and with a result."""
+    """Flag a case that was drawn, by hand or by the rules, if it could have been flagged: read, with a result."""
     if FlagKind.AUDIT_SAMPLE not in rules.on or evidence.read is None or not evidence.called:
         return ()
-    if not is_drawn(evidence.case_id, share=rules.audit_share, seed=rules.audit_seed):
+    by_rule = is_drawn(evidence.case_id, share=rules.audit_share, seed=rules.audit_seed)
+    if not (by_rule or evidence.drawn):
         return ()
+    how = f"share {rules.audit_share:.1%}, seed {rules.audit_seed}" if by_rule else evidence.drawn
     return (
         Flag(
             kind=FlagKind.AUDIT_SAMPLE,
             direction=FlagDirection.NONE,
-            reason=(
-                f"Drawn at random from the unflagged cases (share {rules.audit_share:.1%}, seed {rules.audit_seed}), "
-                "to see what the rules miss."
-            ),
+            reason=f"Drawn at random from the unflagged cases ({how}), to see what the rules miss.",
             score=0.0,
             slide_id=None,
             location=None,

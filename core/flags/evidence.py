@@ -97,6 +97,8 @@ class CaseEvidence:
     systems: tuple[SystemCall, ...] = ()
     schemes: Mapping[str, Scheme] = field(default_factory=dict[str, Scheme])
     """Of the reads, by name."""
+    drawn: str = ""
+    """The draw of unflagged cases that the case is in, in words; empty if it is in none."""
 
     @property
     def called(self) -> tuple[SlideEvidence, ...]:

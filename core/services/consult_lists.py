@@ -12,12 +12,12 @@ from enum import StrEnum
 
 from core.domain import CaseStatus
 from core.roles import Permission
-from core.services.authority import permissions_of_actor, require
+from core.services.authority import ActorKind, kind_of, permissions_of_actor, require
 from core.services.eligibility import NEEDED
 from core.services.progress import status_of
 from core.services.request_rows import RequestRow, request_rows
 from core.services.rounds import opinions_of_round
-from core.services.visibility import Visibility, involved, visibility_in
+from core.services.visibility import Visibility, blinds_of, involved, visibility_in
 from core.settings import Settings
 from core.states import Step, possible
 from core.store import consultations, opinions, resolutions, reviews
@@ -32,10 +32,19 @@ from core.store.consult_records import (
 )
 from core.store.overview import overview
 from core.store.people import name_key
+from core.store.summary_pages import cases_in_states
 from core.vocabulary import Blinding, ReadRole, Urgency
 
 _URGENCIES = (Urgency.STAT, Urgency.URGENT, Urgency.ROUTINE)
 _LAST = datetime.max.replace(tzinfo=UTC)
+_ON_THE_WAY = (
+    CaseStatus.SECOND_OPINION_REQUESTED,
+    CaseStatus.OPINION_RECEIVED,
+    CaseStatus.AGREED,
+    CaseStatus.ADJUDICATION,
+    CaseStatus.RESOLVED,
+)
+"""Between a request and the signature."""
 
 
 class Waits(StrEnum):
@@ -131,14 +140,19 @@ def waiting(settings: Settings, *, actor: str) -> tuple[WaitingCase, ...]:
     """
     with open_log(settings) as database, reading(database):
         require(database, actor, Permission.SEE_CASES)
+        # By the state they stand in: a department's log holds many more cases that were settled long ago.
+        unsigned = cases_in_states(database, _ON_THE_WAY)
+        blinded = (
+            frozenset(blinds_of(database, actor=actor)) if kind_of(actor) is ActorKind.PERSON else frozenset[str]()
+        )
         by_case: dict[str, list[ConsultationRecord]] = {}
-        for one in consultations.all_consultations(database):
+        for one in consultations.consultations_of_cases(database, [name for name in unsigned if name not in blinded]):
             by_case.setdefault(one.case_id, []).append(one)
         found: list[WaitingCase] = []
-        for case_id, requests in by_case.items():
-            status = status_of(overview(database, case_id=case_id)[0])
+        for case in overview(database, case_ids=list(by_case)):
+            case_id, status, requests = case.case_id, status_of(case), by_case[case.case_id]
             waits = _waits(database, case_id, status, requests)
-            if waits is None or visibility_in(database, case_id, actor=actor).is_blinded:
+            if waits is None:
                 continue
             since = [change.created_at for change in changes_of_case(database, case_id)]
             first = requests[-1].requester

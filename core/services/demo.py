@@ -11,6 +11,7 @@ from core.errors import InputError, StorageError
 from core.phantom.cohort import write_cohort
 from core.roles import COMMAND_LINE_MARK, Role
 from core.services import catalogue, people, review, worklist
+from core.services.demo_start import keep_start
 from core.settings import Settings
 
 ACTOR = f"demonstration{COMMAND_LINE_MARK}"
@@ -36,6 +37,7 @@ def prepare_demo(settings: Settings, *, seed: int, progress: StepProgress) -> No
         progress=lambda done, total, _name: progress("Generating slides", done, total),
     )
     load_cohort(settings, manifest, progress=progress)
+    keep_start(settings)
 
 
 def load_cohort(settings: Settings, manifest: Path, *, progress: StepProgress) -> None:
@@ -80,10 +82,9 @@ def write_phantoms(
 
 def _record_diagnoses(settings: Settings, path: Path) -> None:
     """Record the seeded first diagnoses of cases that nobody has read yet."""
-    unread = {row.case_id for row in worklist.worklist(settings) if row.diagnosis is None}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["case"] not in unread:
+            if worklist.case_detail(settings, row["case"]).diagnoses:
                 continue
             try:
                 category = ReadCategory(row["category"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from core.discordance import Said
@@ -12,6 +13,7 @@ from core.schemes import INDETERMINATE, Scheme, load_scheme
 from core.services.aggregation_facts import AGGREGATORS
 from core.services.calibrations import Calibrations, calibrations_in, labels_of
 from core.services.scheme_library import schemes_in
+from core.store.audits import drawn_in
 from core.store.connection import Log
 from core.store.evidence import CaseFacts, RunFacts, facts_of_cases
 from core.store.imports import ImportedPrediction
@@ -26,8 +28,9 @@ def evidence_of(database: Log, case_ids: Sequence[str]) -> dict[str, CaseEvidenc
     facts = facts_of_cases(database, case_ids)
     named = {read.scheme for one in facts.values() for read in one.recorded if read.scheme is not None}
     schemes = {name: scheme for name, scheme in schemes_in(database).items() if name in named} if named else {}
-    calibrations = calibrations_in(database)
-    return {case_id: _case(one, schemes, calibrations) for case_id, one in facts.items()}
+    calibrations, drawn = calibrations_in(database), drawn_in(database)
+    found = {case_id: _case(one, schemes, calibrations) for case_id, one in facts.items()}
+    return {case_id: replace(one, drawn=drawn.get(case_id, "")) for case_id, one in found.items()}
 
 
 def case_evidence(database: Log, case_id: str) -> CaseEvidence:

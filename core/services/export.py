@@ -17,7 +17,8 @@ from core.roles import Permission
 from core.services.authority import require_now
 from core.services.review import case_history
 from core.services.run_files import RunFolder
-from core.services.worklist import CaseDetail, case_detail, worklist
+from core.services.worklist import CaseDetail, case_detail
+from core.services.worklist_pages import worklist_names
 from core.settings import Settings
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, ReviewRecord, RunResult
 
@@ -53,7 +54,7 @@ def export(settings: Settings, out: Path, *, case_ids: Sequence[str] = (), actor
         StorageError: the folder cannot be written.
     """
     require_now(settings, actor, Permission.EXPORT)
-    known = [row.case_id for row in worklist(settings, actor=actor)]
+    known = worklist_names(settings, actor=actor)
     unknown = sorted(set(case_ids) - set(known))
     if unknown:
         raise NotFoundError(

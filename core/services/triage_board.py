@@ -7,33 +7,64 @@ resolved more often), which the numbers say beside themselves; what the rules mi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.roles import Permission
 from core.services.authority import ActorKind, kind_of, require
-from core.services.consult_lists import WaitingCase, Waits, inbox, overdue, waiting
-from core.services.request_rows import RequestRow
+from core.services.triage_setting import Setting, SettingKind
 from core.services.visibility import blinds_of
-from core.services.worklist_pages import PagedCase, WorklistOrder, WorklistQuery, worklist_page
 from core.settings import Settings
+from core.shares import Share
 from core.store.board import OpenCase, SettledCase, open_cases, settled_cases
 from core.store.connection import Log, open_log, reading
-from core.triage import TriagePoint, miss_rate_bound, triage_at_count
+from core.triage import (
+    FEWEST_CASES,
+    FEWEST_OF_EACH,
+    DiscordanceCalibration,
+    TriagePoint,
+    audit_size,
+    calibrated,
+    decision_probability,
+    expected_benefit,
+    expected_triage,
+    fit_discordance,
+    miss_rate_bound,
+    threshold_for_cost,
+    triage_at_count,
+)
 from core.vocabulary import Discordance
 
-__all__ = ["AuditResult", "Board", "DayView", "OpenCase", "audit_result", "board", "day_view"]
+__all__ = [
+    "FEWEST_CASES",
+    "FEWEST_OF_EACH",
+    "UNCALIBRATED",
+    "AuditResult",
+    "Board",
+    "OpenCase",
+    "Share",
+    "TriagePoint",
+    "audit_result",
+    "audit_size",
+    "board",
+    "expected_triage",
+]
 
 DISCORDANT = frozenset({Discordance.MINOR, Discordance.MAJOR})
 NOT_RANDOM = (
     "Measured on resolved cases only. They are not a random sample: doubtful cases are resolved more often, so the "
     "shares do not hold for all cases."
 )
+UNCALIBRATED = (
+    "Uncalibrated order: the probability is one half at the model's threshold and moves with the distance from it; "
+    "nobody has measured it."
+)
+CURVE_POINTS = 40
+"""Flag rates at which the curve is drawn, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,66 +83,66 @@ class AuditResult:
 class Board:
     """The board at one setting of the slider."""
 
+    setting: Setting
     cases: tuple[OpenCase, ...]
     """The cases to look at, most worth it first."""
     waiting: int
     """Read cases that nobody looks at again yet."""
     flag_rate: float
     """Share of the waiting cases that is chosen."""
+    from_probability: float | None
+    """Where a cost decides: the probability from which a case is chosen; None where none is, or no cost decides."""
     measured: TriagePoint | None
     """What choosing that share of the resolved cases would have found, ordered by the probability of a difference as it
     was when the opinion was asked for; None while there is none to measure."""
+    curve: tuple[TriagePoint, ...]
+    """The same at many rates, from none to all."""
     resolved: int
     """Resolved cases with a comparison, on which it is measured."""
+    discordant: int
+    """Of these, the ones with a discordance."""
+    calibration: DiscordanceCalibration | None
+    """What makes probabilities of the order; None while too few cases are resolved."""
+    expected: float | None
+    """Discordances expected among the chosen cases by the calibrated probability; None without a calibration."""
     audit: AuditResult
     hidden: int
     """Cases left out because an opinion on them is awaited from the person who looks."""
     caution: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayView:
-    """What one person has to do today."""
-
-    yours: tuple[PagedCase, ...]
-    """Assigned to the person and not settled, by expected benefit."""
-    unassigned: tuple[PagedCase, ...]
-    """Assigned to nobody and flagged or unread."""
-    opinions: tuple[RequestRow, ...]
-    """Opinions awaited from the person, the urgent ones first."""
-    decisions: tuple[WaitingCase, ...]
-    """Cases of the person's own requests that wait for a comparison, a third reader, a resolution or a signature."""
-    overdue: tuple[RequestRow, ...]
-
-
-def board(settings: Settings, *, reviews_a_day: int | None = None, flag_rate: float | None = None, actor: str) -> Board:
-    """Return the board for a capacity, given as cases a day or as a share of the waiting cases.
+def board(settings: Settings, setting: Setting, *, actor: str) -> Board:
+    """Return the board for a capacity, a flag rate or the cost of a missed case.
 
     Raises:
         NotAllowedError: the actor may not see reports.
-        InputError: not exactly one of capacity and share is given, or it makes no sense.
+        InputError: a cost decides, and no resolved case says from which probability a review is worth it.
     """
-    if (reviews_a_day is None) == (flag_rate is None):
-        raise InputError("Give either how many cases a day can be reviewed, or the share to be flagged.")
-    if reviews_a_day is not None and reviews_a_day < 0:
-        raise InputError(f"{reviews_a_day} cases a day cannot be reviewed.")
-    if flag_rate is not None and not (math.isfinite(flag_rate) and 0 <= flag_rate <= 1):
-        raise InputError(f"The flag rate is {flag_rate:g}; it must lie between 0 and 1.")
     with open_log(settings) as database, reading(database):
         require(database, actor, Permission.SEE_REPORTS)
         hidden = hidden_cases(database, actor)
         queue = open_cases(database, hidden=hidden)
         known = [one for one in settled_cases(database) if one.case_id not in hidden]
-    chosen = reviews_a_day if flag_rate is None else round(flag_rate * len(queue))
-    chosen = min(chosen or 0, len(queue))
-    rate = chosen / len(queue) if queue else 0.0
     compared = [one for one in known if one.discordance is not None]
+    scores = np.array([one.score for one in compared], np.float64)
+    truth = np.array([one.discordance in DISCORDANT for one in compared], np.bool_)
+    calibration = fit_discordance(scores, truth)
+    queue = queue if calibration is None else _recalibrated(queue, calibration)
+    limit = _from_probability(setting, scores, truth, calibration)
+    chosen = _chosen(queue, setting, limit)
+    rate = len(chosen) / len(queue) if queue else 0.0
     return Board(
-        cases=queue[:chosen],
+        setting=setting,
+        cases=chosen,
         waiting=len(queue),
         flag_rate=rate,
-        measured=_measured(compared, rate),
+        from_probability=limit,
+        measured=triage_at_count(scores, truth, flagged=round(rate * len(compared))) if compared else None,
+        curve=_curve(scores, truth),
         resolved=len(compared),
+        discordant=int(truth.sum()),
+        calibration=calibration,
+        expected=None if calibration is None else sum(one.probability for one in chosen),
         audit=audit_result(known),
         hidden=len(hidden),
         caution=NOT_RANDOM,
@@ -125,44 +156,51 @@ def audit_result(settled: Sequence[SettledCase]) -> AuditResult:
     return AuditResult(audited=len(drawn), missed=missed, bound=miss_rate_bound(missed, len(drawn)))
 
 
-def day_view(settings: Settings, *, actor: str, limit: int = 50, now: datetime | None = None) -> DayView:
-    """Return what waits for a person today.
-
-    Args:
-        settings: Names the home folder.
-        actor: The person.
-        limit: At most so many cases in each list.
-        now: The present time; None = as it is.
-
-    Raises:
-        NotAllowedError: the person may not see cases.
-    """
-    mine = worklist_page(settings, actor=actor, query=WorklistQuery(assigned_to=actor), limit=limit)
-    free = worklist_page(
-        settings, actor=actor, query=WorklistQuery(unassigned=True), order=WorklistOrder.BENEFIT, limit=limit
-    )
-    return DayView(
-        yours=tuple(one for one in mine.cases if one.row.waiting_since is not None),
-        unassigned=tuple(one for one in free.cases if one.row.waiting_since is not None),
-        opinions=inbox(settings, actor=actor, now=now),
-        decisions=tuple(one for one in waiting(settings, actor=actor) if one.is_mine and _is_due(one)),
-        overdue=overdue(settings, actor=actor, now=now),
-    )
-
-
 def hidden_cases(database: Log, actor: str) -> frozenset[str]:
     """Return the cases that an actor's numbers must leave out; call inside a transaction."""
     return frozenset() if kind_of(actor) is not ActorKind.PERSON else frozenset(blinds_of(database, actor=actor))
 
 
-def _is_due(case: WaitingCase) -> bool:
-    """Say whether a case waits for the person who asked rather than for a consultant."""
-    return case.waits is not Waits.OPINION
+def _recalibrated(queue: Sequence[OpenCase], calibration: DiscordanceCalibration) -> tuple[OpenCase, ...]:
+    """Return the queue by the benefit that its calibrated probabilities give."""
+    probability = calibrated(np.array([one.probability for one in queue], np.float64), calibration)
+    benefit = expected_benefit(
+        severity=np.array([one.severity for one in queue], np.float64),
+        probability=probability,
+        quality=np.array([one.quality for one in queue], np.float64),
+    )
+    # Of equal benefit whoever came first stays first.
+    order = np.argsort(-benefit, kind="stable")
+    return tuple(replace(queue[i], probability=float(probability[i]), benefit=float(benefit[i])) for i in order)
 
 
-def _measured(compared: Sequence[SettledCase], rate: float) -> TriagePoint | None:
-    if not compared:
+def _from_probability(
+    setting: Setting,
+    scores: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    calibration: DiscordanceCalibration | None,
+) -> float | None:
+    if setting.kind is not SettingKind.COST:
         return None
-    scores = np.array([one.score for one in compared])
-    truth = np.array([one.discordance in DISCORDANT for one in compared])
-    return triage_at_count(scores, truth, flagged=round(rate * len(compared)))
+    if calibration is not None:
+        return decision_probability(cost=setting.value)
+    if not truth.any():
+        raise InputError(
+            "No resolved case with a discordance says yet from which value on a review is worth its cost. "
+            "Choose by cases a day or by flag rate until there are some."
+        )
+    return threshold_for_cost(scores, truth, cost=setting.value)
+
+
+def _chosen(queue: Sequence[OpenCase], setting: Setting, limit: float | None) -> tuple[OpenCase, ...]:
+    if setting.kind is SettingKind.COST:
+        return () if limit is None else tuple(one for one in queue if one.probability >= limit)
+    wanted = int(setting.value) if setting.kind is SettingKind.CASES else round(setting.value * len(queue))
+    return tuple(queue[:wanted])
+
+
+def _curve(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[TriagePoint, ...]:
+    if not len(scores):
+        return ()
+    counts = np.unique(np.linspace(0, len(scores), min(len(scores), CURVE_POINTS) + 1).round().astype(int))
+    return tuple(triage_at_count(scores, truth, flagged=int(count)) for count in counts)

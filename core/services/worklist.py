@@ -1,25 +1,23 @@
-"""The worklist: one row a case, likely missed disease first, and one case in full."""
+"""A case as a row of the worklist, and one case in full."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from core.aggregation import CaseScore, SlideScore, roll_up
 from core.domain import BANDS, CaseStatus, ReadCategory, SlideStatus
-from core.roles import Permission
-from core.services.authority import require
 from core.services.masking import shown_flags, shown_run
 from core.services.progress import status_of
-from core.services.visibility import ALL, UNREAD, Visibility, awaited_cases, awaited_from, blinds_of, visibility_in
+from core.services.visibility import Visibility, awaited_from, visibility_in
 from core.settings import Settings
 from core.store import cases, events, results, reviews
 from core.store.connection import open_log, reading
 from core.store.overview import CaseOverview, SlideOverview, overview
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, Json, ReviewRecord, RunRecord, SlideRecord
-from core.store.summary_pages import BLINDED_BAND
+from core.store.summary_parts import BLINDED_BAND
 
 UNREAD_AND_CALLED = 2
 """Band of cases nobody has read whose score reaches the model's threshold."""
@@ -28,8 +26,6 @@ REVIEWED = 0
 BLINDED = BLINDED_BAND
 """Of every case on which a blinded opinion is awaited from whoever looks, whatever the flags."""
 _SETTLED = (CaseStatus.REVIEWED, CaseStatus.RESOLVED, CaseStatus.SIGNED)
-
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,36 +85,6 @@ class CaseDetail:
     """Whether the model has a result on a slide of the case, shown or not."""
     visibility: Visibility
     """What is hidden from whoever asked, and why."""
-
-
-def worklist(settings: Settings, *, actor: str | None = None) -> list[CaseRow]:
-    """Return every case, the one that most needs a second pair of eyes first.
-
-    With an `actor`, the model's result on a case that nobody has read yet is left out of the row until this reader has
-    had it revealed, so that the list does not tell what the case page hides; the order stays. Cases on which a blinded
-    opinion is awaited from the actor come first, with nothing in them that the opinion must not know.
-
-    Raises:
-        NotAllowedError: the actor may not see cases.
-    """
-    with open_log(settings) as database, reading(database):
-        found = overview(database)
-        if actor is None:
-            return sorted((_row(settings, case) for case in found), key=_order)
-        require(database, actor, Permission.SEE_CASES)
-        revealed = reviews.revealed_cases(database, actor=actor)
-        blinded = blinds_of(database, actor=actor)
-        awaited = awaited_cases(database, actor=actor)
-    ordered = sorted(((_row(settings, case), case) for case in found), key=lambda pair: _order(pair[0]))
-    rows: list[CaseRow] = []
-    for row, case in ordered:
-        read = row.diagnosis is not None or row.case_id in revealed
-        seen = blinded.get(row.case_id) or (ALL if read else UNREAD)
-        told = replace(row, waits_for_you=row.case_id in awaited)
-        rows.append(_masked(settings, told, case, seen, actor=actor))
-    # The place of a blinded row would tell what the row does not, so these stand first, whoever waits longest.
-    first = sorted((row for row in rows if row.case_id in blinded), key=_wait)
-    return [*first, *(row for row in rows if row.case_id not in blinded)]
 
 
 def case_detail(settings: Settings, case_id: str, *, actor: str | None = None) -> CaseDetail:
@@ -182,16 +148,6 @@ def priority_of(case: CaseOverview, status: CaseStatus) -> float:
 
 def _in_band(band: int, score: float) -> float:
     return band + min(max(score, 0.0), 0.999)
-
-
-def _order(row: CaseRow) -> tuple[float, datetime, str]:
-    """Most pressing first, then whoever waits longest."""
-    return -row.priority, row.waiting_since or _LAST, row.case_id
-
-
-def _wait(row: CaseRow) -> tuple[bool, datetime, str]:
-    """One's own before those of a pool, then whoever waits longest."""
-    return not row.waits_for_you, row.waiting_since or _LAST, row.case_id
 
 
 def _row(settings: Settings, case: CaseOverview) -> CaseRow:

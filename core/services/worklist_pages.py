@@ -20,9 +20,10 @@ from core.services.worklist import CaseRow, row_for
 from core.settings import Settings
 from core.store.connection import Log, open_log, reading
 from core.store.overview import overview
-from core.store.summary_pages import PageRow, Sight, WorklistOrder, WorklistQuery, summary_page
+from core.store.summary_pages import PageRow, WorklistQuery, sites, summary_names, summary_page
+from core.store.summary_parts import Sight, WorklistOrder
 
-__all__ = ["Benefit", "PagedCase", "WorklistOrder", "WorklistPage", "WorklistQuery", "worklist_page"]
+__all__ = ["Benefit", "PagedCase", "WorklistOrder", "WorklistPage", "WorklistQuery", "worklist_names", "worklist_page"]
 
 PAGE_LIMIT = 1_000
 """Largest page."""
@@ -62,6 +63,8 @@ class WorklistPage:
     """Cases that fit the query but for status and flags."""
     by_kind: Mapping[FlagKind, int]
     """The same by flag."""
+    sites: tuple[str, ...]
+    """Where cases come from, for a filter."""
     offset: int
     limit: int
 
@@ -96,6 +99,7 @@ def worklist_page(
         blinds: Mapping[str, Visibility] = {} if actor is None else blinds_of(database, actor=actor)
         sight = sight_of(database, actor, blinds=blinds)
         found = summary_page(database, sight, query or WorklistQuery(), order=order, offset=offset, limit=limit)
+        places = sites(database)
         known = {case.case_id: case for case in overview(database, case_ids=[row.case_id for row in found.rows])}
     cases: list[PagedCase] = []
     for paged in found.rows:
@@ -108,9 +112,27 @@ def worklist_page(
         total=found.total,
         by_status=found.by_status,
         by_kind=found.by_kind,
+        sites=places,
         offset=offset,
         limit=limit,
     )
+
+
+def worklist_names(
+    settings: Settings,
+    *,
+    actor: str,
+    query: WorklistQuery | None = None,
+    order: WorklistOrder = WorklistOrder.BENEFIT,
+) -> tuple[str, ...]:
+    """Return the names of all cases that fit, in the order of the pages: the way that J and K walk.
+
+    Raises:
+        NotAllowedError: the actor may not see cases.
+    """
+    with open_log(settings) as database, reading(database):
+        sight = sight_of(database, actor, blinds=blinds_of(database, actor=actor))
+        return summary_names(database, sight, query or WorklistQuery(), order=order)
 
 
 def sight_of(database: Log, actor: str | None, *, blinds: Mapping[str, Visibility]) -> Sight:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -110,6 +111,12 @@ def get_consultation(database: Database, consultation_id: int) -> ConsultationRe
 def consultations_of_case(database: Database, case_id: str) -> tuple[ConsultationRecord, ...]:
     """Return every request about a case, in the order they were made."""
     return _consultations(database, "WHERE case_id = ?", (case_id,))
+
+
+def consultations_of_cases(database: Database, case_ids: Sequence[str]) -> tuple[ConsultationRecord, ...]:
+    """Return every request about some cases, in the order they were made."""
+    condition = "WHERE case_id IN (SELECT value FROM json_each(?))"
+    return _consultations(database, condition, (json.dumps(list(case_ids)),))
 
 
 def open_consultations(database: Database, *, case_id: str | None = None) -> tuple[ConsultationRecord, ...]:

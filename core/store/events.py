@@ -63,6 +63,7 @@ class Action(StrEnum):
     RULES_DRAFTED = "rules.drafted"
     RULES_ACTIVATED = "rules.activated"
     CALIBRATION_ADDED = "calibration.added"
+    AUDIT_DRAWN = "audit.drawn"
     LABELS_IMPORTED = "labels.imported"
     DEMONSTRATION_STARTED_OVER = "demonstration.started_over"
     QC_MEASURED = "qc.measured"
@@ -112,6 +113,11 @@ def limits_entity(version: str) -> str:
 def calibration_entity(weights_sha256: str) -> str:
     """Return how events name the calibration of a model."""
     return f"calibration:{weights_sha256}"
+
+
+def audit_entity(draw: int) -> str:
+    """Return how events name a draw of unflagged cases."""
+    return f"audit:{draw}"
 
 
 def append_event(database: Database, action: str, *, entity: str, actor: str, payload: Json | None = None) -> int:

@@ -6,9 +6,9 @@ from sqlite_utils import Database, Migrations
 
 from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
 from core.store.quality_schema import QUALITY_STATEMENTS, QUALITY_TABLES
-from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, summary_query
+from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, TRIGGER_NAMES, summary_query
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
@@ -75,12 +75,7 @@ def seventh(database: Database) -> None:
     """Let an evaluation name its rule set and a flag its severity, and create the derived summary of each case."""
     database.conn.execute("ALTER TABLE evaluations ADD COLUMN rule_version TEXT")
     database.conn.execute("ALTER TABLE flags ADD COLUMN severity TEXT CHECK (severity IN ('none', 'minor', 'major'))")
-    for statement in SUMMARY_TABLE:
-        database.conn.execute(statement)
-    names = ", ".join(COLUMNS)
-    database.conn.execute(f"INSERT INTO case_summary ({names}) {summary_query('true')}")
-    for statement in SUMMARY_TRIGGERS:
-        database.conn.execute(statement)
+    _create_summary(database)
 
 
 @migrations(name="0008_job_kinds")
@@ -106,6 +101,24 @@ def ninth(database: Database) -> None:
 def eleventh(database: Database) -> None:
     """Create the drafts of forms: no part of the log, so they are changed and deleted."""
     database.conn.execute(_DRAFTS)
+
+
+@migrations(name="0012_summary_orders")
+def twelfth(database: Database) -> None:
+    """Give the derived summary of each case what the worklist searches and sorts by, and its orders as indices."""
+    for name in TRIGGER_NAMES:
+        database.conn.execute(f"DROP TRIGGER IF EXISTS {name}")
+    database.conn.execute("DROP TABLE case_summary")
+    _create_summary(database)
+
+
+def _create_summary(database: Database) -> None:
+    for statement in SUMMARY_TABLE:
+        database.conn.execute(statement)
+    names = ", ".join(COLUMNS)
+    database.conn.execute(f"INSERT INTO case_summary ({names}) {summary_query('true')}")
+    for statement in SUMMARY_TRIGGERS:
+        database.conn.execute(statement)
 
 
 def _keep_append_only(database: Database, tables: tuple[str, ...]) -> None:
@@ -373,7 +386,7 @@ _IMPORTED_PREDICTIONS = (
 _DRAFTS = """CREATE TABLE drafts (
         author TEXT NOT NULL,
         case_id TEXT NOT NULL REFERENCES cases(case_id),
-        form TEXT NOT NULL CHECK (form IN ('read', 'opinion', 'answer')),
+        form TEXT NOT NULL CHECK (form IN ('read', 'consensus', 'opinion', 'answer')),
         about INTEGER NOT NULL,
         content TEXT NOT NULL,
         saved_at TEXT NOT NULL,

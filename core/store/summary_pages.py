@@ -1,38 +1,17 @@
-"""One page of the worklist out of the summaries: filters, order and counts, by what one person may see only.
-
-A case whose model result is hidden from the person has, for filters, counts and order, only the values that its row
-shows. Else the place of a row, or its absence under a filter, would tell what the row itself does not.
-"""
+"""One page of the worklist out of the summaries: filters, order and counts, by what one person may see only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from sqlite_utils import Database
 
-from core.domain import BANDS, CaseStatus, FlagKind, ReadCategory
+from core.domain import CaseStatus, FlagKind, ReadCategory
+from core.store.summary_parts import Part, Sight, WorklistOrder, bits_of, parts_of
 from core.store.summary_schema import BITS
-
-BLINDED_BAND = 20
-"""Above every flag: where a blinded opinion is awaited, the case stands first, whatever is flagged."""
-UNKNOWN_BENEFIT = 0.5
-"""Of every case whose result is hidden: constant, so that their order among each other is that of waiting."""
-
-
-class WorklistOrder(StrEnum):
-    """What the worklist is sorted by."""
-
-    BENEFIT = "benefit"
-    """Expected benefit of a second look, highest first."""
-    PRIORITY = "priority"
-    """Band of the most pressing flag, highest first."""
-    WAITING = "waiting"
-    """Whoever waits longest first; settled cases last."""
-    CASE = "case"
-    """By name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +19,7 @@ class WorklistQuery:
     """Which cases are wanted; what is empty or None does not restrict."""
 
     text: str = ""
-    """Part of the case's name or site, without regard to case."""
+    """Words, all of which occur in the name of the case or of a slide, its site, diagnosis, reader or assignee."""
     statuses: tuple[CaseStatus, ...] = ()
     kinds: tuple[FlagKind, ...] = ()
     """Cases with a flag of any of these kinds."""
@@ -48,24 +27,12 @@ class WorklistQuery:
     site: str | None = None
     assigned_to: str | None = None
     unassigned: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """What one person may see, as sets of cases. The program itself sees everything: `everything=True`."""
-
-    actor: str = ""
-    everything: bool = False
-    blinded: frozenset[str] = frozenset()
-    """Cases on which a blinded opinion is awaited from the person."""
-    without_first_read: frozenset[str] = frozenset()
-    """Of those, the ones whose first read is hidden too."""
-    awaited: frozenset[str] = frozenset()
-    """Cases that wait for this very person."""
-    open_kinds: frozenset[FlagKind] = frozenset()
-    """Kinds of flags shown although the model's result is hidden."""
-    blinded_kinds: frozenset[FlagKind] = frozenset()
-    """Of those, kinds shown even to who is blinded."""
+    unsettled: bool = False
+    """Only cases that are not reviewed, resolved or signed."""
+    awaited: bool = False
+    """Only cases on which an opinion of the person is awaited."""
+    cases: tuple[str, ...] | None = None
+    """Only these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,91 +64,6 @@ class SummaryPage:
     """The same by flag; a case with two kinds counts for both."""
 
 
-def _bits(kinds: frozenset[FlagKind]) -> int:
-    return sum(BITS[kind] for kind in kinds)
-
-
-_SHOWN = """
-    SELECT case_id, site, added_at, severity, probability, quality, blind,
-        CASE WHEN full AND assigned_to IS NOT :actor THEN NULL ELSE assigned_to END AS assigned_to,
-        CASE WHEN full THEN NULL ELSE diagnosis END AS diagnosis,
-        NOT seen AS hidden,
-        CASE WHEN blind THEN 'second_opinion_requested' ELSE status END AS status,
-        kinds & CASE WHEN blind THEN :blinded_bits WHEN seen THEN -1 ELSE :open_bits END AS kinds,
-        CASE WHEN blind THEN {first} WHEN seen THEN priority WHEN {settled} THEN 0 ELSE {open_band} END AS priority,
-        CASE WHEN seen THEN benefit WHEN {settled} AND NOT blind THEN 0.0 ELSE {unknown} END AS benefit,
-        blind = 0 AND {settled} AS settled
-    FROM (SELECT *, NOT blind AND (:everything OR diagnosis IS NOT NULL
-            OR coalesce(instr(revealed_to, :revealed_line), 0)) AS seen
-          FROM (SELECT *, {blind} AS blind, {full} AS full FROM case_summary))
-"""
-
-_SETTLED = "status IN ('reviewed', 'resolved', 'signed')"
-
-
-def _shown(sight: Sight) -> str:
-    """Return the query of what every case shows; sets that are empty cost nothing."""
-
-    def within(cases: frozenset[str], name: str) -> str:
-        return f"case_id IN (SELECT value FROM json_each(:{name}))" if cases else "0"  # noqa: S608 - our own names
-
-    bands = sorted(sight.open_kinds, key=lambda kind: -BANDS[kind])
-    arms = " ".join(f"WHEN kinds & {BITS[kind]} THEN {BANDS[kind]}" for kind in bands)
-    return (
-        _SHOWN.replace("{first}", str(BLINDED_BAND))
-        .replace("{open_band}", f"CASE {arms} ELSE 1 END" if arms else "1")
-        .replace("{settled}", _SETTLED)
-        .replace("{unknown}", str(UNKNOWN_BENEFIT))
-        .replace("{blind}", within(sight.blinded, "blinded"))
-        .replace("{full}", within(sight.without_first_read, "without_first_read"))
-    )
-
-
-_OWN_FIRST = "blind DESC, CASE WHEN blind THEN NOT (case_id IN (SELECT value FROM json_each(:awaited))) END"
-_ORDERS: Mapping[WorklistOrder, str] = {
-    WorklistOrder.BENEFIT: f"{_OWN_FIRST}, CASE WHEN blind THEN 0 ELSE -benefit END, added_at, case_id",
-    WorklistOrder.PRIORITY: f"{_OWN_FIRST}, CASE WHEN blind THEN 0 ELSE -priority END, added_at, case_id",
-    WorklistOrder.WAITING: "settled, added_at, case_id",
-    WorklistOrder.CASE: "case_id",
-}
-
-
-def _parameters(sight: Sight, query: WorklistQuery) -> dict[str, object]:
-    escaped = query.text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {
-        "actor": sight.actor,
-        "everything": int(sight.everything),
-        "open_bits": _bits(sight.open_kinds),
-        "blinded_bits": _bits(sight.blinded_kinds),
-        "revealed_line": f"\n{sight.actor}\n",
-        "blinded": json.dumps(sorted(sight.blinded)),
-        "without_first_read": json.dumps(sorted(sight.without_first_read)),
-        "awaited": json.dumps(sorted(sight.awaited)),
-        "text": f"%{escaped}%",
-        "site": query.site,
-        "assigned_to": query.assigned_to,
-        "diagnoses": json.dumps(query.diagnoses),
-        "statuses": json.dumps(query.statuses),
-        "wanted_bits": _bits(frozenset(query.kinds)),
-    }
-
-
-def _around(query: WorklistQuery) -> str:
-    """Return the conditions but for status and flags."""
-    parts = ["1"]
-    if query.text.strip():
-        parts.append("(case_id LIKE :text ESCAPE '\\' OR site LIKE :text ESCAPE '\\')")
-    if query.site is not None:
-        parts.append("site = :site")
-    if query.assigned_to is not None:
-        parts.append("assigned_to = :assigned_to")
-    if query.unassigned:
-        parts.append("assigned_to IS NULL")
-    if query.diagnoses:
-        parts.append("diagnosis IN (SELECT value FROM json_each(:diagnoses))")
-    return " AND ".join(parts)
-
-
 def summary_page(
     database: Database, sight: Sight, query: WorklistQuery, *, order: WorklistOrder, offset: int, limit: int
 ) -> SummaryPage:
@@ -195,30 +77,21 @@ def summary_page(
         offset: How many to skip.
         limit: How many to return.
     """
-    shown, parameters = _shown(sight), _parameters(sight, query) | {"offset": offset, "limit": limit}
-    around = _around(query)
-    within = around
-    if query.statuses:
-        within += " AND status IN (SELECT value FROM json_each(:statuses))"
-    if query.kinds:
-        within += " AND kinds & :wanted_bits"
-    # Name and keys are sorted first, the few rows of the page are then fetched: sorting wide rows costs most.
-    found = database.conn.execute(
-        f"SELECT case_id, hidden, status, priority, severity, probability, quality, benefit FROM ({shown}) "  # noqa: S608
-        f"WHERE {within} ORDER BY {_ORDERS[order]} LIMIT :limit OFFSET :offset",
-        parameters,
-    ).fetchall()
-    groups = database.conn.execute(
-        f"SELECT status, kinds, count(*) FROM (SELECT status, kinds FROM ({shown}) WHERE {around}) "  # noqa: S608
-        "GROUP BY status, kinds",
-        parameters,
-    ).fetchall()
+    parts, parameters = parts_of(sight), _parameters(sight, query)
+    names = _names(database, parts, query, parameters, order=order, offset=offset, limit=limit)
+    counts = _counts(database, parts, query, parameters)
     return SummaryPage(
-        rows=tuple(_row(*values) for values in found),
-        total=sum(count for status, kinds, count in groups if _fits(query, status, kinds)),
-        by_status={one: sum(count for status, _, count in groups if status == one.value) for one in CaseStatus},
-        by_kind={one: sum(count for _, kinds, count in groups if kinds & BITS[one]) for one in FlagKind},
+        rows=_rows(database, parts, parameters, names),
+        total=sum(count for (status, kinds), count in counts.items() if _fits(query, status, kinds)),
+        by_status={one: sum(count for (status, _), count in counts.items() if status == one) for one in CaseStatus},
+        by_kind={one: sum(count for (_, kinds), count in counts.items() if kinds & BITS[one]) for one in FlagKind},
     )
+
+
+def summary_names(database: Database, sight: Sight, query: WorklistQuery, *, order: WorklistOrder) -> tuple[str, ...]:
+    """Return the names of all cases that fit, in the order of the pages. Call inside `reading`."""
+    parts, parameters = parts_of(sight), _parameters(sight, query)
+    return _names(database, parts, query, parameters, order=order, offset=0, limit=None)
 
 
 def hidden_unread(database: Database, *, actor: str) -> frozenset[str]:
@@ -230,9 +103,154 @@ def hidden_unread(database: Database, *, actor: str) -> frozenset[str]:
     return frozenset(case_id for (case_id,) in rows)
 
 
+def assignments(database: Database, sight: Sight) -> tuple[int, int]:
+    """Return how many unsettled cases a person has, and how many nobody has, as far as the person is told."""
+    parts, parameters = parts_of(sight), _parameters(sight, WorklistQuery())
+    mine = nobodys = 0
+    for part in parts:
+        who = part.shown("assigned_to")
+        own, free = database.conn.execute(
+            f"SELECT coalesce(sum({who} = :actor), 0), coalesce(sum({who} IS NULL), 0) FROM case_summary "  # noqa: S608
+            f"WHERE ({part.where}) AND NOT {part.shown('settled')}",
+            parameters,
+        ).fetchone()
+        mine, nobodys = mine + own, nobodys + free
+    return mine, nobodys
+
+
+def cases_in_states(database: Database, statuses: tuple[CaseStatus, ...]) -> tuple[str, ...]:
+    """Return the cases that stand in one of these states now, whatever anybody may see of them."""
+    rows = database.conn.execute(
+        "SELECT case_id FROM case_summary WHERE status IN (SELECT value FROM json_each(?)) ORDER BY case_id",
+        (json.dumps(statuses),),
+    )
+    return tuple(case_id for (case_id,) in rows)
+
+
+def states_of_cases(database: Database, case_ids: Sequence[str]) -> dict[str, CaseStatus]:
+    """Return where cases stand now, whatever anybody may see of them."""
+    rows = database.conn.execute(
+        "SELECT case_id, status FROM case_summary WHERE case_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(case_ids)),),
+    )
+    return {case_id: CaseStatus(status) for case_id, status in rows}
+
+
+def sites(database: Database) -> tuple[str, ...]:
+    """Return the sites that cases come from, by name."""
+    rows = database.conn.execute("SELECT DISTINCT site FROM case_summary WHERE site IS NOT NULL ORDER BY site")
+    return tuple(site for (site,) in rows)
+
+
+_SEARCHED = ("case_id", "slide_names", "site", "diagnosis", "diagnosis_by", "assigned_to")
+
+
+def _parameters(sight: Sight, query: WorklistQuery) -> dict[str, object]:
+    words = enumerate(query.text.split())
+    patterns: dict[str, object] = {f"word{number}": f"%{_escaped(word)}%" for number, word in words}
+    return patterns | {
+        "actor": sight.actor,
+        "revealed_line": f"\n{sight.actor}\n",
+        "blinded": json.dumps(sorted(sight.blinded)),
+        "without_first_read": json.dumps(sorted(sight.without_first_read)),
+        "awaited": json.dumps(sorted(sight.awaited)),
+        "site": query.site,
+        "assigned_to": query.assigned_to,
+        "diagnoses": json.dumps(query.diagnoses),
+        "statuses": json.dumps(query.statuses),
+        "cases": json.dumps(query.cases or ()),
+        "wanted_bits": bits_of(frozenset(query.kinds)),
+    }
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _around(part: Part, query: WorklistQuery) -> list[str]:
+    """Return the conditions of a query but for status and flags, on what a part shows."""
+    found = [f"({part.where})"]
+    told = " || ' ' || ".join(f"coalesce({part.shown(column)}, '')" for column in _SEARCHED)
+    found += [f"{told} LIKE :word{number} ESCAPE '\\'" for number in range(len(query.text.split()))]
+    if query.site is not None:
+        found.append("site = :site")
+    if query.assigned_to is not None:
+        found.append(f"{part.shown('assigned_to')} = :assigned_to")
+    if query.unassigned:
+        found.append(f"{part.shown('assigned_to')} IS NULL")
+    if query.unsettled:
+        found.append(f"NOT {part.shown('settled')}")
+    if query.awaited:
+        found.append("case_id IN (SELECT value FROM json_each(:awaited))")
+    if query.cases is not None:
+        found.append("case_id IN (SELECT value FROM json_each(:cases))")
+    if query.diagnoses:
+        found.append(f"{part.shown('diagnosis')} IN (SELECT value FROM json_each(:diagnoses))")  # noqa: S608
+    return found
+
+
+def _names(
+    database: Database,
+    parts: tuple[Part, ...],
+    query: WorklistQuery,
+    parameters: dict[str, object],
+    *,
+    order: WorklistOrder,
+    offset: int,
+    limit: int | None,
+) -> tuple[str, ...]:
+    """Return names in order: each part as an index has it, and the few sorted runs merged."""
+    end = None if limit is None else offset + limit
+    runs: list[tuple[object, ...]] = []
+    for part in parts:
+        within = _around(part, query)
+        if query.statuses:
+            within.append(f"{part.shown('status')} IN (SELECT value FROM json_each(:statuses))")  # noqa: S608
+        if query.kinds:
+            within.append(f"{part.shown('kinds')} & :wanted_bits")
+        key = part.sort_key(order)
+        rows = database.conn.execute(
+            f"SELECT {key.value}, added_at, case_id FROM case_summary WHERE {' AND '.join(within)} "  # noqa: S608
+            f"ORDER BY {key.ordered_by} LIMIT :end",
+            parameters | {"end": -1 if end is None else end},
+        )
+        place = part.place(order)
+        runs += [(place, *row) for row in rows]
+    return tuple(str(row[3]) for row in sorted(runs)[offset:end])
+
+
+def _counts(
+    database: Database, parts: tuple[Part, ...], query: WorklistQuery, parameters: dict[str, object]
+) -> Counter[tuple[str, int]]:
+    found: Counter[tuple[str, int]] = Counter()
+    for part in parts:
+        # Grouped by the columns themselves, as an index has them; what is shown for them follows from each group.
+        rows = database.conn.execute(
+            f"SELECT {part.shown('status')}, {part.shown('kinds')}, count(*) FROM case_summary "  # noqa: S608
+            f"WHERE {' AND '.join(_around(part, query))} GROUP BY status, kinds",
+            parameters,
+        )
+        for status, kinds, count in rows:
+            found[status, kinds] += count
+    return found
+
+
+def _rows(
+    database: Database, parts: tuple[Part, ...], parameters: dict[str, object], names: tuple[str, ...]
+) -> tuple[PageRow, ...]:
+    arms = " UNION ALL ".join(
+        f"SELECT case_id, {part.hidden}, {part.shown('status')}, {part.shown('priority')}, severity, probability, "  # noqa: S608
+        f"quality, {part.shown('benefit')} FROM case_summary "
+        f"WHERE case_id IN (SELECT value FROM json_each(:names)) AND {part.where}"
+        for part in parts
+    )
+    found = {row[0]: _row(*row) for row in database.conn.execute(arms, parameters | {"names": json.dumps(names)})}
+    return tuple(found[name] for name in names)
+
+
 def _fits(query: WorklistQuery, status: str, kinds: int) -> bool:
     return (not query.statuses or CaseStatus(status) in query.statuses) and (
-        not query.kinds or bool(kinds & _bits(frozenset(query.kinds)))
+        not query.kinds or bool(kinds & bits_of(frozenset(query.kinds)))
     )
 
 

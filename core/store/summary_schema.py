@@ -13,8 +13,10 @@ BITS = {kind: 1 << place for place, kind in enumerate(FlagKind)}
 
 COLUMNS = (
     *("case_id", "site", "added_at", "assigned_to", "slides", "slides_ok", "diagnosis", "diagnosis_by", "status"),
-    *("kinds", "priority", "severity", "probability", "quality", "benefit", "revealed_to"),
+    *("kinds", "priority", "severity", "probability", "quality", "benefit", "revealed_to", "qc_score", "slide_names"),
 )
+SETTLED = "status IN ('reviewed', 'resolved', 'signed')"
+"""Condition on the summary: nobody has to look at the case again."""
 
 _MARGIN = """CASE WHEN runs.decision_score >= coalesce(runs.threshold, 1.0)
         THEN CASE WHEN coalesce(runs.threshold, 1.0) < 1.0
@@ -56,7 +58,12 @@ _NOW = """
         (SELECT max(diagnosis_id) FROM diagnoses WHERE diagnoses.case_id = cases.case_id
             AND coalesce(role, 'primary') NOT IN ('second', 'adjudicator')) AS diagnosis_id,
         coalesce((SELECT to_state FROM case_states WHERE case_states.case_id = cases.case_id
-            ORDER BY change_id DESC LIMIT 1), 'unread') AS recorded
+            ORDER BY change_id DESC LIMIT 1), 'unread') AS recorded,
+        (SELECT min(qc.score) FROM slides JOIN runs
+            ON runs.seq = (SELECT max(newer.seq) FROM runs AS newer WHERE newer.slide_id = slides.slide_id)
+            JOIN qc ON qc.run_id = runs.run_id WHERE slides.case_id = cases.case_id) AS qc_score,
+        (SELECT group_concat(slide_id, char(10)) FROM (SELECT slide_id FROM slides
+            WHERE slides.case_id = cases.case_id ORDER BY slide_id)) AS slide_names
     FROM cases WHERE {where} LIMIT -1
 """
 
@@ -105,24 +112,23 @@ _WEIGHED = """
 """
 
 _READERS_WEIGH_MORE = "coalesce(reader_weight, 0.0) * reader_share > model_weight * model_share"
-_SETTLED = "status IN ('reviewed', 'resolved', 'signed')"
-
 _SUMMARY = f"""
     SELECT case_id, site, added_at, assigned_to, slides, slides_ok, diagnosis, diagnosis_by, status, kinds,
-        CASE WHEN {_SETTLED} THEN 0 + {_SCORE.format("score")}
+        CASE WHEN {SETTLED} THEN 0 + {_SCORE.format("score")}
             WHEN pressing IS NOT NULL THEN pressing
             WHEN status = 'unread' AND threshold IS NOT NULL AND score >= threshold THEN 2 + {_SCORE.format("score")}
             ELSE 1 + {_SCORE.format("score")} END AS priority,
         CASE WHEN {_READERS_WEIGH_MORE} THEN reader_weight ELSE model_weight END AS severity,
         CASE WHEN {_READERS_WEIGH_MORE} THEN reader_share ELSE model_share END AS probability,
         quality,
-        CASE WHEN {_SETTLED} THEN 0.0
+        CASE WHEN {SETTLED} THEN 0.0
             ELSE max(coalesce(reader_weight, 0.0) * reader_share, model_weight * model_share) * quality END AS benefit,
         -- Who had the result of an unread case revealed, a name a line; of a read case everybody may see it.
         CASE WHEN diagnosis IS NULL THEN (SELECT char(10) || group_concat(actor, char(10)) || char(10) FROM (
             SELECT DISTINCT events.actor FROM events
             WHERE events.entity = 'case:' || weighed.case_id AND events.action = 'model.revealed'
-            ORDER BY events.actor)) END AS revealed_to
+            ORDER BY events.actor)) END AS revealed_to,
+        qc_score, slide_names
     FROM ({{weighed}}) AS weighed
 """  # noqa: S608 - constants
 
@@ -151,8 +157,18 @@ SUMMARY_TABLE = (
         probability REAL NOT NULL,
         quality REAL NOT NULL,
         benefit REAL NOT NULL,
-        revealed_to TEXT
+        revealed_to TEXT,
+        qc_score REAL,
+        slide_names TEXT
     ) STRICT""",
+    # The orders of the worklist as far as they do not depend on who looks, and its counts: see `summary_parts`.
+    "CREATE INDEX summary_benefit ON case_summary(benefit DESC, added_at, case_id) WHERE diagnosis IS NOT NULL",
+    "CREATE INDEX summary_priority ON case_summary(priority DESC, added_at, case_id) WHERE diagnosis IS NOT NULL",
+    f"CREATE INDEX summary_waiting ON case_summary(({SETTLED}), added_at, case_id)",
+    "CREATE INDEX summary_unread ON case_summary(added_at, case_id, status, revealed_to) WHERE diagnosis IS NULL",
+    "CREATE INDEX summary_quality ON case_summary(qc_score, added_at, case_id)",
+    "CREATE INDEX summary_read_kinds ON case_summary(status, kinds, case_id) WHERE diagnosis IS NOT NULL",
+    "CREATE INDEX summary_unread_kinds ON case_summary(status, kinds, revealed_to, case_id) WHERE diagnosis IS NULL",
 )
 
 _CHANGES = {

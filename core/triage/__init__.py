@@ -6,6 +6,7 @@ as anybody looked. Everything here is pure.
 
 from core.shares import Share, wilson
 from core.triage.audit import audit_sample, audit_size, miss_rate_bound
+from core.triage.calibration import FEWEST_CASES, FEWEST_OF_EACH, DiscordanceCalibration, calibrated, fit_discordance
 from core.triage.curve import (
     ExpectedTriage,
     TriagePoint,
@@ -24,16 +25,21 @@ from core.triage.thresholds import (
 )
 
 __all__ = [
+    "FEWEST_CASES",
+    "FEWEST_OF_EACH",
+    "DiscordanceCalibration",
     "ExpectedTriage",
     "Share",
     "TriagePoint",
     "audit_sample",
     "audit_size",
     "break_even_cost",
+    "calibrated",
     "cost_of",
     "decision_probability",
     "expected_benefit",
     "expected_triage",
+    "fit_discordance",
     "miss_rate_bound",
     "threshold_for_capacity",
     "threshold_for_cost",

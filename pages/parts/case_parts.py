@@ -10,6 +10,7 @@ from core.server.identity import User
 from core.services.review import assign
 from core.services.signing import signatures
 from core.services.worklist import CaseDetail
+from core.services.worklist_pages import WorklistQuery, worklist_names, worklist_page
 from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import CASES, FLAGS, VERDICTS, plain, show_badges, time_in_words
@@ -19,18 +20,25 @@ from pages.parts.reading import show_read
 from pages.parts.worklist_parts import show_empty
 
 _WALK = "walk"
+CHOICES = 100
+"""Cases offered to choose from; a longer list is searched."""
 
 
-def walking_order(order: Sequence[str]) -> list[str]:
+def walking_order(settings: Settings, case_id: str, *, actor: str) -> list[str]:
     """Return the order in which J and K walk through the cases: the worklist's, as it was when the walk began.
 
     An answer moves its case down the worklist at once; the next case must still be the one that came after it. The
-    walk begins anew on the worklist, and when cases were added.
+    walk begins anew on the worklist, and on a case that it does not lead to.
     """
     kept: list[str] | None = st.session_state.get(_WALK)
-    if kept is None or set(kept) != set(order):
-        kept = st.session_state[_WALK] = list(order)
+    if kept is None or case_id not in kept:
+        kept = st.session_state[_WALK] = list(worklist_names(settings, actor=actor))
     return kept
+
+
+def start_walk(order: Sequence[str]) -> None:
+    """Let J and K walk through the cases of a list, in its order."""
+    st.session_state[_WALK] = list(order)
 
 
 def end_walk() -> None:
@@ -38,14 +46,29 @@ def end_walk() -> None:
     st.session_state.pop(_WALK, None)
 
 
-def choose_case(order: Sequence[str], *, user: User) -> str:
+def choose_case(settings: Settings, *, user: User) -> str:
     """Let the reader choose a case where the address names none; stop the page until then."""
     st.title("Case")
-    if not order:
+    text = st.text_input(
+        "Search",
+        key="find_case",
+        placeholder="Case, slide, site, diagnosis, person",
+        icon=":material/search:",
+        width=420,
+        live=True,
+    )
+    found = worklist_page(settings, actor=user.actor, query=WorklistQuery(text=text or ""), limit=CHOICES)
+    if not found.total and not text:
         show_empty(user)
         st.stop()
     chosen = st.selectbox(
-        "Open a case", order, index=None, placeholder="Type or choose a case id", key="choose_case", width=420
+        "Open a case",
+        [case.row.case_id for case in found.cases],
+        index=None,
+        placeholder=f"{found.total:,} cases" if found.total <= CHOICES else f"{CHOICES} of {found.total:,} cases",
+        key="choose_case",
+        width=420,
+        help="The worklist's order. Search to narrow it.",
     )
     if chosen is None:
         st.caption("Or click a row in the worklist.")

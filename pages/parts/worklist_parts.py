@@ -8,7 +8,11 @@ import streamlit as st
 
 from core.server.identity import User
 from core.services.worklist import CaseRow
+from core.services.worklist_pages import PAGE_LIMIT, PagedCase, WorklistOrder, WorklistQuery, worklist_page
+from core.settings import Settings
 from pages.parts.badges import CASES, FLAGS, Look, plain
+from pages.parts.tables import export_csv, worklist_frame
+from pages.parts.worklist_filters import Whose
 
 
 def _badge_column(label: str, looks: Sequence[Look], *, width: int, tooltip: str) -> object:
@@ -35,6 +39,12 @@ COLUMNS = {
         help="The call, and the slide score (0-1) of what the model looks for, on the most suspicious slide. "
         "Hidden until the case has a first diagnosis or you reveal it on the case.",
     ),
+    "Benefit": st.column_config.TextColumn(
+        "Benefit",
+        width=150,
+        help="Expected benefit of a second look = severity of the difference (2 major, 1 minor) x probability of a "
+        "difference x share of the decisive tissue without artefact. Nothing while the model's result is hidden.",
+    ),
     "QC score": st.column_config.NumberColumn(
         "QC score", width=74, format="%.2f", help="Quality of the case's worst slide: 0 unusable to 1 good"
     ),
@@ -57,6 +67,29 @@ def show_empty(user: User) -> None:
         icon=":material/inbox:",
     )
     st.page_link("slides.py", label="Add slides", icon=":material/upload_file:")
+
+
+_NOTHING = {
+    Whose.ALL: "No case passes these filters. Clear the search, a status or a flag.",
+    Whose.YOURS: "No case of yours is open and passes these filters. Open an unassigned case and choose Assign to me.",
+    Whose.UNASSIGNED: "Every open case that passes these filters has somebody.",
+    Whose.WAITING: "Nothing waits for you here. Requests of groups stand on the page Second opinions.",
+}
+
+
+def show_nothing_found(whose: Whose) -> None:
+    """Say that no case passes, and what to do."""
+    st.info(_NOTHING[whose], icon=":material/filter_alt_off:")
+
+
+def export_list(settings: Settings, *, query: WorklistQuery, order: WorklistOrder, actor: str) -> bytes:
+    """Return every case that passes the filters as CSV, as far as the person may see it."""
+    cases: list[PagedCase] = []
+    while True:
+        found = worklist_page(settings, actor=actor, query=query, order=order, offset=len(cases), limit=PAGE_LIMIT)
+        cases += found.cases
+        if len(cases) >= found.total or not found.cases:
+            return export_csv(worklist_frame(cases, thumbnails={}))
 
 
 def show_failures(rows: Sequence[CaseRow]) -> None:

@@ -10,6 +10,8 @@ from people_kit import enrol
 from core.domain import FlagDirection, FlagKind, MppSource, Region, SlideStatus
 from core.services import catalogue
 from core.services.catalogue import SlideRequest
+from core.services.worklist import CaseRow
+from core.services.worklist_pages import WorklistOrder, worklist_page
 from core.settings import Settings
 from core.store import results
 from core.store.connection import open_log, writing
@@ -18,6 +20,12 @@ from core.store.records import FlagRecord, RunResult, SlideFacts
 READERS = ("ann", "bob", "cleo", "Ada", "Ben", "Eve", "another tab")
 """Who acts in these tests; each may do everything."""
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def listed(settings: Settings, *, actor: str | None = None) -> list[CaseRow]:
+    """The whole worklist of a small home, likely missed disease first."""
+    page = worklist_page(settings, actor=actor, order=WorklistOrder.PRIORITY, limit=1_000)
+    return [case.row for case in page.cases]
 
 
 def add_slide(settings: Settings, name: str, *, case_id: str | None = None) -> str:

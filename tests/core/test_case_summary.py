@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from store_kit import add_slide, flag_of_kind, run_of
+from store_kit import add_slide, flag_of_kind, listed, run_of
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, ReviewVerdict, SlideStatus
 from core.errors import NotFoundError
-from core.services.worklist import worklist
 from core.settings import Settings
 from core.store import cases, results, reviews
 from core.store.case_states import insert_change
@@ -98,7 +97,7 @@ def test_the_maintained_table_is_the_rebuilt_one_and_says_what_the_worklist_says
         kept = rows_of(database, "SELECT * FROM case_summary ORDER BY case_id")
         assert rebuild(database) == len(CASES)
         assert rows_of(database, "SELECT * FROM case_summary ORDER BY case_id") == kept
-    rows = {row.case_id: row for row in worklist(settings)}
+    rows = {row.case_id: row for row in listed(settings)}
     for found in kept:
         row = rows[found["case_id"]]
         assert found["status"] == row.status.value

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from store_kit import add_slide, run_of, save
+from store_kit import add_slide, listed, run_of, save
 
 from core.domain import CaseStatus, ReviewVerdict
 from core.errors import SecondReadError
 from core.services import consult, consult_lists, opinion, resolution, review, signing
 from core.services.visibility import visibility
-from core.services.worklist import case_detail, worklist
+from core.services.worklist import case_detail
 from core.settings import Settings
 from core.states import BASE, TRANSITIONS, Step
 from core.store.connection import open_log
@@ -255,7 +255,7 @@ class Department(RuleBasedStateMachine):
             assert not seen.model
             assert not seen.other_opinions
             detail = case_detail(self.settings, "C1", actor=one["consultant"])
-            told = repr((worklist(self.settings, actor=one["consultant"]), detail.case, detail.runs, detail.flags))
+            told = repr((listed(self.settings, actor=one["consultant"]), detail.case, detail.runs, detail.flags))
             assert str(SCORE)[:6] not in told
             if one["blinding"] == "full":
                 assert detail.diagnoses == ()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command_kit import second_read_process
 from people_kit import enrol
+from store_kit import listed
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, Size, SlideStatus, Stain
 from core.phantom.cases import READER, DemoCase, DemoSlide
@@ -16,6 +17,8 @@ from core.phantom.cohort import write_cases
 from core.phantom.spec import GrowthPattern, Lesion, PhantomSpec, TissueMix
 from core.services import catalogue, review, worklist
 from core.services.demo import load_cohort
+from core.services.demo_start import is_demonstration
+from core.services.story import story
 from core.settings import Settings
 
 SMALL = Size(2560, 2048)
@@ -87,7 +90,7 @@ def test_the_seeded_diagnoses_were_recorded_before_the_model_was_seen(loaded: Lo
 
 def test_the_large_tumour_scores_above_the_fat(loaded: Loaded) -> None:
     settings, _, _ = loaded
-    rows = {row.case_id: row for row in worklist.worklist(settings)}
+    rows = {row.case_id: row for row in listed(settings)}
     tumour, fat = rows["P-1"].model_score, rows["P-2"].model_score
     assert tumour is not None
     assert fat is not None
@@ -115,13 +118,13 @@ def test_the_demonstration_tells_its_story(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "demo")
     prepared = second_read_process("demo", "--prepare-only", "--home", settings.home, timeout_s=380)
     assert prepared.code == 0, prepared
-    assert "Generating slides: 14 of 14" in prepared.err
-    assert "Analysing slides: 14 of 14" in prepared.err
+    assert "Generating slides: 15 of 15" in prepared.err
+    assert "Analysing slides: 15 of 15" in prepared.err
 
-    rows = worklist.worklist(settings)
+    rows = listed(settings)
     by_id = {row.case_id: row for row in rows}
     kinds = {row.case_id: {flag.kind for flag in row.flags} for row in rows}
-    assert (len(rows), sum(row.slides for row in rows)) == (10, 14)
+    assert (len(rows), sum(row.slides for row in rows)) == (11, 15)
     # The missed focal tumour stands first: read as benign, found on the second of two slides.
     assert rows[0].case_id == "SR-0103"
     assert rows[0].diagnosis is ReadCategory.BENIGN
@@ -130,6 +133,8 @@ def test_the_demonstration_tells_its_story(tmp_path: Path) -> None:
     assert missed.x is not None
     # The over-call; the slide too blurred to judge; the file that cannot be read, with its reason.
     assert FlagKind.MODEL_LOWER in kinds["SR-0104"]
+    # The model's own miss: a flag that is wrong.
+    assert (FlagKind.MODEL_LOWER in kinds["SR-0111"], by_id["SR-0111"].diagnosis) == (True, ReadCategory.MALIGNANT)
     assert FlagKind.QC_LIMITED in kinds["SR-0105"]
     assert FlagKind.NO_RESULT in kinds["SR-0106"]
     ((slide_id, reason),) = by_id["SR-0106"].slides_failed
@@ -139,6 +144,9 @@ def test_the_demonstration_tells_its_story(tmp_path: Path) -> None:
     for case_id in ("SR-0101", "SR-0102"):
         assert (by_id[case_id].status, kinds[case_id]) == (CaseStatus.CONCORDANT, set())
     assert by_id["SR-0110"].status is CaseStatus.UNREAD
+    chapters = story(settings, actor="demonstration (command line)")
+    assert [chapter.kind for chapter in chapters if chapter.case_id is None] == []
+    assert is_demonstration(settings)
     checked = catalogue.verify_log(settings)
     assert checked.ok
 
@@ -149,4 +157,4 @@ def test_the_demonstration_tells_its_story(tmp_path: Path) -> None:
     assert time.monotonic() - started < 15
     assert "Analysing" not in again.err
     assert catalogue.verify_log(settings).rows == checked.rows
-    assert [row.case_id for row in worklist.worklist(settings)] == [row.case_id for row in rows]
+    assert [row.case_id for row in listed(settings)] == [row.case_id for row in rows]

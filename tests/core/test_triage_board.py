@@ -13,6 +13,7 @@ from consult_kit import BENIGN, MALIGNANT, ask, department, flagged_case, give, 
 from store_kit import run_of, save
 
 from core.agreement.estimates import Bootstrap
+from core.documents.html import to_html
 from core.domain import NOT_FOR_DIAGNOSIS, FlagKind, ReadCategory, ReviewVerdict
 from core.errors import InputError, NotAllowedError
 from core.services import resolution, review, rules
@@ -20,10 +21,13 @@ from core.services.agreement_view import MODEL, agreement_view
 from core.services.calibrations import add_calibration, list_calibrations
 from core.services.consult_lists import Waits
 from core.services.coverage import coverage_of
+from core.services.day import day_view
 from core.services.flagging import refresh_flags
-from core.services.report_files import report_csv, report_html
-from core.services.reports import Period, Report, median_interval, report
-from core.services.triage_board import audit_result, board, day_view
+from core.services.report_files import report_csv, report_document
+from core.services.report_periods import Period
+from core.services.reports import Report, median_interval, report
+from core.services.triage_board import audit_result, board
+from core.services.triage_setting import Setting, SettingKind
 from core.services.worklist import case_detail
 from core.settings import Settings
 from core.store.board import SettledCase, settled_cases
@@ -33,6 +37,10 @@ from core.uncertainty.monitoring import FORMAT
 from core.vocabulary import Discordance, ManagementImpact, ReportAction, ResolutionMethod
 
 QUICK = Bootstrap(replicates=20)
+
+
+def cases_a_day(count: int) -> Setting:
+    return Setting(SettingKind.CASES, count)
 
 
 def agreed(settings: Settings, case_id: str) -> None:
@@ -71,7 +79,7 @@ def history(settings: Settings) -> Settings:
 
 
 def test_board_day_and_reports(history: Settings) -> None:
-    found = board(history, reviews_a_day=1, actor="ann")
+    found = board(history, cases_a_day(1), actor="ann")
     assert [one.case_id for one in found.cases] == ["open"]
     assert (found.waiting, found.flag_rate, found.resolved, found.hidden) == (2, 0.5, 2, 0)
     assert found.cases[0].benefit == pytest.approx(2 * 0.9)
@@ -82,18 +90,21 @@ def test_board_day_and_reports(history: Settings) -> None:
     assert (point.yield_.value, point.residual.value, point.lift, point.reviews_per_discordance) == (1.0, 0.0, 2.0, 1.0)
     assert point.sensitivity.low == pytest.approx(0.2065, abs=1e-4)
     assert (found.audit.audited, found.audit.bound) == (0, None)
-    assert board(history, flag_rate=0.0, actor="ann").cases == ()
-    assert len(board(history, reviews_a_day=99, actor="ann").cases) == 2
-    for wrong in ({}, {"reviews_a_day": 1, "flag_rate": 0.5}, {"flag_rate": 1.5}, {"reviews_a_day": -1}):
-        with pytest.raises(InputError):
-            board(history, actor="ann", **wrong)
+    assert (found.calibration, found.expected, found.discordant) == (None, None, 1)
+    assert [point.flagged for point in found.curve] == [0, 1, 2]
+    assert board(history, Setting(SettingKind.SHARE, 0.0), actor="ann").cases == ()
+    assert len(board(history, cases_a_day(99), actor="ann").cases) == 2
+    # The one discordance had 0.95: that value was cheapest, whatever a miss costs, and no waiting case reaches it.
+    by_cost = board(history, Setting(SettingKind.COST, 3), actor="ann")
+    assert (by_cost.from_probability, by_cost.cases) == (pytest.approx(0.95), ())
     with pytest.raises(NotAllowedError):
-        board(history, reviews_a_day=1, actor="nobody")
+        board(history, cases_a_day(1), actor="nobody")
 
     review.assign(history, "open", assignee="ann", actor="ann")
     mine, hers = day_view(history, actor="ann"), day_view(history, actor="cleo")
-    assert [one.row.case_id for one in mine.yours] == ["open"]
-    assert "open" not in [one.row.case_id for one in mine.unassigned]
+    # mild, asked and same, whose resolution is not signed yet, are nobody's; same and major are settled.
+    assert (mine.yours, mine.unassigned, mine.waiting) == (1, 2, ("same",))
+    assert (hers.yours, hers.waiting) == (0, ("asked",))
     assert [one.case_id for one in hers.opinions] == ["asked"]
     assert [(one.case_id, one.waits) for one in mine.decisions] == [("same", Waits.SIGNATURE)]
     assert mine.overdue == ()
@@ -124,7 +135,7 @@ def test_board_day_and_reports(history: Settings) -> None:
 
 def check_files(made: Report) -> None:
     nasty = replace(made, made_by="<script>x</script>", measures=(replace(made.measures[0], title="a<b&c"),))
-    page = report_html(nasty, department="A & <B>")
+    page = to_html(report_document(nasty, department="A & <B>"))
     assert "<script" not in page
     assert "a&lt;b&amp;c" in page
     assert "A &amp; &lt;B&gt;" in page

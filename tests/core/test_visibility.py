@@ -15,7 +15,7 @@ import pytest
 from consult_kit import BENIGN, MAJOR, MALIGNANT, ask, flagged_case, give
 from people_kit import enrol
 from starlette.applications import Starlette
-from store_kit import PROJECT, add_slide, run_of, save
+from store_kit import PROJECT, add_slide, listed, run_of, save
 
 from core.domain import NOT_FOR_DIAGNOSIS, CaseStatus, ReadCategory, ReviewVerdict
 from core.errors import ConflictError, NotAllowedError, NotFoundError
@@ -39,7 +39,7 @@ from core.services.visibility import (
     may_see_model_of,
     visibility,
 )
-from core.services.worklist import case_detail, worklist
+from core.services.worklist import case_detail
 from core.settings import Settings
 from core.store.annotations import Shape
 from core.store.events import Action
@@ -104,7 +104,7 @@ def everything(settings: Settings, tmp_path: Path, actor: str) -> str:
     export(settings, out, case_ids=["C1"], actor=actor)
     detail = case_detail(settings, "C1", actor=actor)
     parts: list[object] = [
-        [row for row in worklist(settings, actor=actor) if row.case_id == "C1"],
+        [row for row in listed(settings, actor=actor) if row.case_id == "C1"],
         replace(detail, visibility=ALL),
         review.case_history(settings, "C1", actor=actor),
         annotations.list_annotations(settings, "slide-C1", actor=actor),
@@ -177,7 +177,7 @@ def test_a_row_tells_nothing_by_order_badges_or_status(case: Settings, blinding:
             blinding=blinding,
             case_id=name,
         )
-    rows = {row.case_id: row for row in worklist(case, actor="cleo")}
+    rows = {row.case_id: row for row in listed(case, actor="cleo")}
     assert [name for name in rows if name in ("low", "high", "middle")] == ["low", "high", "middle"]  # as they came
     assert list(rows)[:3] == ["low", "high", "middle"]
     seen = [
@@ -354,7 +354,8 @@ def test_a_route_asks_for_the_person_behind_the_sign_in(case: Settings) -> None:
 # -- the pages --------------------------------------------------------------------------------------------------------
 
 ASKS_WHO_LOOKS = {
-    *("worklist", "case_detail", "case_history", "list_annotations", "annotation_history", "export_geojson"),
+    *("worklist_page", "worklist_names", "case_detail", "case_history", "list_annotations", "annotation_history"),
+    *("export_geojson", "day_view", "board", "preview_rules"),
     *("case_consult", "signatures", "inbox", "sent", "overdue", "waiting", "visibility"),
 }
 

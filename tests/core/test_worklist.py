@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
+from store_kit import add_slide, flag_of_kind, listed, run_of, save, set_flags
 
 from core.domain import BANDS, CaseStatus, FlagKind, ReadCategory, ReviewVerdict, SlideStatus
 from core.errors import NotFoundError
 from core.services import review
-from core.services.worklist import case_detail, worklist
+from core.services.worklist import case_detail
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.overview import overview
@@ -43,7 +43,7 @@ def test_likely_missed_disease_comes_first(settings: Settings) -> None:
     random.Random(1).shuffle(shuffled)  # noqa: S311
     for name, what in shuffled:
         add_case(settings, name, **what)
-    assert [row.case_id for row in worklist(settings)] == [name for name, _ in wanted]
+    assert [row.case_id for row in listed(settings)] == [name for name, _ in wanted]
 
 
 def test_a_reviewed_case_goes_last_and_waits_no_more(settings: Settings) -> None:
@@ -51,7 +51,7 @@ def test_a_reviewed_case_goes_last_and_waits_no_more(settings: Settings) -> None
     add_case(settings, "dull", score=None)
     review.reveal_model(settings, "reviewed", actor="ann")
     review.record_review(settings, "reviewed", verdict=ReviewVerdict.AGREE, actor="ann")
-    rows = worklist(settings)
+    rows = listed(settings)
     assert [(row.case_id, row.status, row.waiting_since is None) for row in rows] == [
         ("dull", CaseStatus.UNREAD, False),
         ("reviewed", CaseStatus.REVIEWED, True),
@@ -61,7 +61,7 @@ def test_a_reviewed_case_goes_last_and_waits_no_more(settings: Settings) -> None
 def test_ties_go_to_whoever_waits_longest(settings: Settings) -> None:
     for name in ("z", "a", "m"):
         add_case(settings, name, score=0.2)
-    assert [row.case_id for row in worklist(settings)] == ["z", "a", "m"]
+    assert [row.case_id for row in listed(settings)] == ["z", "a", "m"]
 
 
 def test_a_row_tells_of_every_slide(settings: Settings) -> None:
@@ -70,7 +70,7 @@ def test_a_row_tells_of_every_slide(settings: Settings) -> None:
     save(settings, run_of("s1", run_id="1", score=0.3))
     save(settings, run_of("s2", run_id="2", score=0.8))
     save(settings, run_of("s3", run_id="3", status=SlideStatus.NO_MPP))
-    (row,) = worklist(settings)
+    (row,) = listed(settings)
     assert (row.slides, row.slides_pending, row.slides_failed) == (4, 1, (("s3", "It broke."),))
     assert (row.model_label, row.model_score, row.qc_score) == ("idc", 0.8, 0.8)
     assert row.thumbnail_path == settings.home / "results" / "s2" / "2" / "thumbnail.jpg"
@@ -80,15 +80,15 @@ def test_a_row_tells_of_every_slide(settings: Settings) -> None:
     )
     assert row.without_result in row.carried_by
     save(settings, run_of("s2", run_id="4", score=0.2))
-    assert worklist(settings)[0].model_score == 0.3
+    assert listed(settings)[0].model_score == 0.3
 
 
 def test_only_the_flags_of_the_latest_evaluation_count(settings: Settings) -> None:
     add_case(settings, "C1", flag=FlagKind.MODEL_HIGHER)
     set_flags(settings, "C1", flag_of_kind(FlagKind.QC_LIMITED), flag_of_kind(FlagKind.ABSTAINED))
-    assert [flag.kind for flag in worklist(settings)[0].flags] == [FlagKind.ABSTAINED, FlagKind.QC_LIMITED]
+    assert [flag.kind for flag in listed(settings)[0].flags] == [FlagKind.ABSTAINED, FlagKind.QC_LIMITED]
     set_flags(settings, "C1")
-    assert worklist(settings)[0].flags == ()
+    assert listed(settings)[0].flags == ()
 
 
 def test_the_list_does_not_tell_what_the_case_page_hides(settings: Settings) -> None:
@@ -97,23 +97,23 @@ def test_the_list_does_not_tell_what_the_case_page_hides(settings: Settings) -> 
     set_flags(
         settings, "C1", flag_of_kind(FlagKind.ABSTAINED, slide_id=slide), flag_of_kind(FlagKind.QC_LIMITED, score=0.3)
     )
-    (hidden,) = worklist(settings, actor="ann")
+    (hidden,) = listed(settings, actor="ann")
     assert (hidden.revealed, hidden.model_label, hidden.model_score) == (False, None, None)
     assert hidden.carried_by == ""
     assert [flag.kind for flag in hidden.flags] == [FlagKind.QC_LIMITED]
     assert hidden.priority == BANDS[FlagKind.ABSTAINED]
     review.reveal_model(settings, "C1", actor="ann")
-    (shown,) = worklist(settings, actor="ann")
+    (shown,) = listed(settings, actor="ann")
     assert (shown.revealed, shown.model_label, shown.model_score, len(shown.flags)) == (True, "idc", 0.9, 2)
-    assert not worklist(settings, actor="bob")[0].revealed
+    assert not listed(settings, actor="bob")[0].revealed
     review.record_diagnosis(settings, "C1", category=ReadCategory.BENIGN, actor="cleo")
-    assert worklist(settings, actor="bob")[0].revealed
+    assert listed(settings, actor="bob")[0].revealed
 
 
 def test_detail_and_row_agree(settings: Settings) -> None:
     for number in range(5):
         add_case(settings, f"C{number}", score=number / 5, flag=list(FlagKind)[number])
-    for row in worklist(settings):
+    for row in listed(settings):
         detail = case_detail(settings, row.case_id)
         assert detail.case == row
         assert detail.flags == row.flags

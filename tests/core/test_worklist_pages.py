@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 from consult_kit import ask, department
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, ReviewVerdict
 from core.errors import InputError, NotAllowedError
 from core.services import review
-from core.services.worklist import worklist
-from core.services.worklist_pages import WorklistOrder, WorklistPage, WorklistQuery, worklist_page
+from core.services.worklist import CaseRow
+from core.services.worklist_pages import WorklistOrder, WorklistPage, WorklistQuery, worklist_names, worklist_page
 from core.settings import Settings
 from core.vocabulary import Blinding
 
@@ -141,10 +144,73 @@ def test_a_settled_case_goes_last(cohort: Settings) -> None:
     assert names(worklist_page(cohort, actor="ann", order=WorklistOrder.CASE))[0] == "r0"
 
 
-def test_for_the_program_priority_is_the_order_of_the_whole_worklist(cohort: Settings) -> None:
-    page = worklist_page(cohort, order=WorklistOrder.PRIORITY)
-    assert names(page) == [row.case_id for row in worklist(cohort)]
-    assert [case.row for case in page.cases] == worklist(cohort)
+@pytest.fixture(scope="module")
+def department_home(tmp_path_factory) -> Settings:
+    """Cases in every state that a list shows differently, as ann, bob and cleo (blinded on four) see them."""
+    home = Settings(home=tmp_path_factory.mktemp("department") / "home")
+    for number, score in enumerate((0.95, 0.05, 0.6, 0.3, 0.5, 0.8)):
+        add(home, f"r{number}", score=score, read=list(ReadCategory)[number % 3], by="ann" if number % 2 else "bob")
+    for number, score in enumerate((0.2, 0.99, 0.7)):
+        add(home, f"u{number}", score=score)
+    add_slide(home, "slide-w", case_id="w")
+    review.reveal_model(home, "u1", actor="ann")
+    review.assign(home, "r1", assignee="ann", actor="ann")
+    review.assign(home, "u2", assignee="cleo", actor="ann")
+    review.record_review(home, "r3", verdict=ReviewVerdict.AGREE, actor="ann")
+    ask(home, "cleo", case_id="r1", blinding=Blinding.FULL)
+    ask(home, "cleo", case_id="r2", blinding=Blinding.MODEL_HIDDEN, actor="bob")
+    ask(home, None, pool="consultants", case_id="r4", actor="bob")
+    set_flags(home, "u0", flag_of_kind(FlagKind.NO_RESULT, slide_id="slide-u0"))
+    return home
+
+
+wanted = st.builds(
+    WorklistQuery,
+    text=st.sampled_from(("", "r", "slide-u", "benign", "ann", "1 r")),
+    statuses=st.lists(st.sampled_from(CaseStatus), max_size=2).map(tuple),
+    kinds=st.lists(st.sampled_from((FlagKind.MODEL_HIGHER, FlagKind.NO_RESULT)), max_size=1).map(tuple),
+    diagnoses=st.lists(st.sampled_from(ReadCategory), max_size=2).map(tuple),
+    assigned_to=st.sampled_from((None, None, "ann", "cleo")),
+    unsettled=st.booleans(),
+    awaited=st.booleans(),
+)
+
+
+@given(query=wanted, order=st.sampled_from(WorklistOrder), actor=st.sampled_from((None, "ann", "bob", "cleo")))
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_query_is_a_filter_of_what_the_rows_show_and_keeps_their_order(department_home, query, order, actor) -> None:
+    whole = worklist_page(department_home, actor=actor, order=order)
+    found = worklist_page(department_home, actor=actor, order=order, query=query)
+    assert names(found) == [case.row.case_id for case in whole.cases if _fits(case.row, query)]
+    assert found.total == len(found.cases)
+    second = worklist_page(department_home, actor=actor, order=order, query=query, offset=3, limit=3)
+    assert names(second) == names(found)[3:6]
+    around = worklist_page(department_home, actor=actor, query=replace(query, statuses=(), kinds=()))
+    assert found.by_status == {one: sum(case.row.status is one for case in around.cases) for one in CaseStatus}
+    if actor is not None:
+        assert worklist_names(department_home, actor=actor, order=order, query=query) == tuple(names(found))
+
+
+def _fits(row: CaseRow, query: WorklistQuery) -> bool:
+    told = f"{row.case_id} slide-{row.case_id} {row.site or ''} {row.diagnosis or ''} {row.diagnosis_by or ''} "
+    told += row.assigned_to or ""
+    return (
+        all(word in told.lower() for word in query.text.split())
+        and (not query.statuses or row.status in query.statuses)
+        and (not query.kinds or any(flag.kind in query.kinds for flag in row.flags))
+        and (not query.diagnoses or row.diagnosis in query.diagnoses)
+        and (query.assigned_to is None or row.assigned_to == query.assigned_to)
+        and (not query.unsettled or row.waiting_since is not None)
+        and (not query.awaited or row.waits_for_you)
+    )
+
+
+def test_lowest_quality_first_and_what_has_none_before_all(cohort: Settings) -> None:
+    add_slide(cohort, "slide-w", case_id="w")
+    slide_id = add_slide(cohort, "slide-p", case_id="p")
+    poor = run_of(slide_id, run_id="run-p")
+    save(cohort, replace(poor, qc={**(poor.qc or {}), "score": 0.1}))
+    assert names(worklist_page(cohort, actor="ann", order=WorklistOrder.QUALITY))[:2] == ["w", "p"]
 
 
 def test_who_may_look_and_what_is_no_page(cohort: Settings) -> None:
