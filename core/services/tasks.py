@@ -19,7 +19,9 @@ from core.store.records import JobRecord, Json
 
 log = logging.getLogger(__name__)
 
-TASKS: Mapping[JobKind, str] = {}
+TASKS: Mapping[JobKind, str] = {
+    JobKind.ROBUSTNESS: "core.services.robustness_run:run",
+}
 """Kind -> "module:function". Imported when a worker begins one: most bring torch, which the dashboard never needs."""
 
 MAY_ASK: Mapping[JobKind, Permission] = {
