@@ -1,4 +1,4 @@
-"""Cases of phantom slides with a first reader's diagnosis; the demonstration's ten of them."""
+"""Cases of phantom slides with a first reader's diagnosis; the demonstration's eleven of them."""
 
 from __future__ import annotations
 
@@ -122,11 +122,13 @@ def make_case(
 
 
 def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
-    """Return the demonstration: ten cases, fourteen slides, each there for a reason that its comment names."""
+    """Return the demonstration: eleven cases, fifteen slides, each there for a reason that its comment names."""
     make = SpecBuilder(seed).spec
     benign, malignant = ReadCategory.BENIGN, ReadCategory.MALIGNANT
     kind = ArtefactKind
     fatty, fibrous = TissueMix(pieces=2, fat=0.55), TissueMix(pieces=1, fat=0.2, lobules_per_mm2=0.9)
+    tiny = Lesion(260, GrowthPattern.CORDS, grade=1, density=0.3)
+    quiet = TissueMix(fat=0.45, lobules_per_mm2=0.1, aggregates_per_mm2=0.05)
     big = Lesion(1500, GrowthPattern.SOLID, grade=3, density=0.66)
     return (
         # Agreement on a large carcinoma; a second slide of its margin with a fold.
@@ -216,6 +218,13 @@ def demo_cohort(seed: int = DEMO_SEED) -> tuple[DemoCase, ...]:
         ),
         # Not read yet.
         make_case("SR-0110", "Valley", (make("Valley", lesions=(Lesion(1050, grade=2),)),), None),
+        # The model's miss: a focus too small for its tiles, found by the reader. Without a wrong flag no story is true.
+        make_case(
+            "SR-0111",
+            "North",
+            (make("North", width=4608, height=3584, lesions=(tiny,), tissue=quiet),),
+            (malignant, 4, "Focus of low-grade carcinoma, 0.3 mm."),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from core.services.display import ATTENTION_STOPS, PROBABILITY_STOPS, Cells, scale_bar_um
+from core.services.planted import Outline
 
 _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""
@@ -158,6 +159,21 @@ def add_markers(figure: go.Figure, markers: Sequence[Marker]) -> None:
         marker={"size": 24, "color": "rgba(15,60,75,0.85)", "line": {"color": "white", "width": 2}},
         hovertemplate="%{customdata}<extra></extra>",
     )
+
+
+def add_outlines(figure: go.Figure, outlines: Sequence[Outline]) -> None:
+    """Draw outlines with their names, in two colours on top of each other so that they show on any tissue."""
+    for outline in outlines:
+        xs, ys = [x for x, _ in outline.ring], [y for _, y in outline.ring]
+        for colour, thickness in (("white", 4), ("#1c2a2e", 2)):
+            figure.add_scatter(
+                x=xs,
+                y=ys,
+                mode="lines",
+                line={"color": colour, "width": thickness, "dash": "solid" if outline.is_lesion else "dot"},
+                text=outline.name,
+                hoverinfo="text",
+            )
 
 
 def _add_scale_bar(figure: go.Figure, *, width: int, height: int, mpp_x: float) -> None:

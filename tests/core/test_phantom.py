@@ -327,7 +327,7 @@ def test_truth_area_is_the_lesions(tmp_path: Path) -> None:
 
 def test_demonstration_tells_its_story() -> None:
     slides = [slide for case in DEMO_COHORT for slide in case.slides]
-    assert (len(DEMO_COHORT), len(slides)) == (10, 14)
+    assert (len(DEMO_COHORT), len(slides)) == (11, 15)
     reads = {(case.diagnosis, case.has_tumour) for case in DEMO_COHORT}
     assert {
         (ReadCategory.BENIGN, False),
@@ -340,7 +340,7 @@ def test_demonstration_tells_its_story() -> None:
     assert sum(slide.stain is Stain.IHC for slide in slides) == 1
     planted = {artefact.kind for slide in slides if slide.spec for artefact in slide.spec.artefacts}
     assert planted == set(ArtefactKind)
-    assert len({slide.file_name for slide in slides}) == 14
+    assert len({slide.file_name for slide in slides}) == 15
     assert len({case.site for case in DEMO_COHORT}) == 3
 
 
