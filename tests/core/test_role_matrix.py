@@ -57,6 +57,8 @@ VIEWER_MAY = {
     "consult_inbox.consult_inbox": "looking at requests",
     "consult_inbox.count_to_do": "looking at requests",
     "next_step.next_step": "looking at a case",
+    "story.story": "looking at the demonstration",
+    "story_play.steps_done": "looking at a case",
     "look_at.places": "looking at a case",
     "quality.slide_verdicts": "looking at a slide",
     "quality_table.quality_table": "looking at a list",
