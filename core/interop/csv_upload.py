@@ -1,4 +1,4 @@
-"""A table out of bytes that somebody uploads: what spreadsheets of other countries write is read, what is none says so."""
+"""A table out of the bytes of an uploaded file: what spreadsheets of other countries write is read, too."""
 
 from __future__ import annotations
 

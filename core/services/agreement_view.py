@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from core.agreement.estimates import Bootstrap, Estimate
 from core.agreement.influence import model_influence
-from core.agreement.report import AgreementReport, agreement_report
+from core.agreement.profiles import CaseSpread, ConfidenceLevel, ReaderProfile
+from core.agreement.report import AgreementReport, PairAgreement, agreement_report
 from core.roles import Permission
 from core.schemes import Scheme
 from core.services.agreement_input import HERE, MODEL, PLAIN, AgreementInput, Reads, agreement_input, code_in
@@ -29,7 +30,14 @@ __all__ = [
     "PLAIN",
     "AgreementChoices",
     "AgreementInput",
+    "AgreementReport",
     "AgreementView",
+    "Bootstrap",
+    "CaseSpread",
+    "ConfidenceLevel",
+    "Estimate",
+    "PairAgreement",
+    "ReaderProfile",
     "Reads",
     "SchemeChoice",
     "agreement_choices",

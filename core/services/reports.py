@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 import numpy as np
 from scipy import stats
 
-from core.errors import InputError
 from core.roles import Permission
 from core.services.authority import require
+from core.services.report_periods import Period
 from core.services.triage_board import DISCORDANT, audit_result, hidden_cases
 from core.settings import Settings
 from core.shares import Share, wilson
@@ -30,34 +30,10 @@ from core.store.board import (
 from core.store.connection import Log, open_log, reading
 from core.vocabulary import Discordance, ReportAction
 
-__all__ = ["Measure", "Period", "Report", "report"]
+__all__ = ["Measure", "Period", "Report", "first_read_at", "report", "reports_of"]
 
 CHANGED = frozenset({ReportAction.AMENDED, ReportAction.CORRECTED, ReportAction.WITHDRAWN})
 _DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """From the start to just before the end; None = open. Times are aware."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def __post_init__(self) -> None:
-        if any(one is not None and one.tzinfo is None for one in (self.start, self.end)):
-            raise InputError("The period has a time without a time zone.")
-        if self.start is not None and self.end is not None and self.start >= self.end:
-            raise InputError("The period ends before it begins. Exchange the two dates.")
-
-    def __contains__(self, moment: datetime) -> bool:
-        return (self.start is None or self.start <= moment) and (self.end is None or moment < self.end)
-
-    @property
-    def words(self) -> str:
-        """The period in words."""
-        start = "the beginning" if self.start is None else f"{self.start.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        end = "now" if self.end is None else f"{self.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        return f"{start} to {end}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,33 +96,75 @@ def report(settings: Settings, *, period: Period | None = None, actor: str) -> R
     Raises:
         NotAllowedError: the actor may not see reports.
     """
-    when = period or Period()
+    return reports_of(settings, (period or Period(),), actor=actor)[0]
+
+
+def reports_of(settings: Settings, periods: Sequence[Period], *, actor: str) -> tuple[Report, ...]:
+    """Return every measure of several periods, from one look into the log.
+
+    Raises:
+        NotAllowedError: the actor may not see reports.
+    """
     with open_log(settings) as database, reading(database):
         require(database, actor, Permission.SEE_REPORTS)
         hidden = hidden_cases(database, actor)
-        counted = _counted(database, when, hidden)
-    return Report(
-        period=when,
-        measures=tuple(measure(counted) for measure in _MEASURES),
-        hidden=len(hidden),
-        made_at=datetime.now(UTC),
-        made_by=actor,
+        told = _told(database, hidden)
+    now = datetime.now(UTC)
+    return tuple(
+        Report(
+            period=period,
+            measures=tuple(measure(counted) for measure in _MEASURES),
+            hidden=len(hidden),
+            made_at=now,
+            made_by=actor,
+        )
+        for period in periods
+        for counted in (_counted(told, period),)
     )
 
 
-def _counted(database: Log, period: Period, hidden: frozenset[str]) -> _Counted:
-    settled = [one for one in settled_cases(database) if one.case_id not in hidden]
-    asked = [one for one in requests(database) if one.case_id not in hidden]
-    read = [case_id for case_id, at in read_cases(database) if at in period and case_id not in hidden]
-    verdicts = [word for case_id, at, word in answered_flags(database) if at in period and case_id not in hidden]
-    return _Counted(
-        read=frozenset(read),
-        settled=tuple(one for one in settled if one.at in period),
-        requests=tuple(one for one in asked if one.requested_at in period),
-        asked_ever=frozenset(one.case_id for one in asked),
-        amended=frozenset(one.case_id for one in settled if one.report_action in CHANGED),
-        verdicts=tuple(verdicts),
+def first_read_at(settings: Settings, *, actor: str) -> datetime | None:
+    """Return when the first case was read, where a trend begins; None before that.
+
+    Raises:
+        NotAllowedError: the actor may not see reports.
+    """
+    with open_log(settings) as database, reading(database):
+        require(database, actor, Permission.SEE_REPORTS)
+        hidden = hidden_cases(database, actor)
+        return min((at for case_id, at in read_cases(database) if case_id not in hidden), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the log tells of the cases that may be counted, whenever."""
+
+    read: tuple[tuple[str, datetime], ...]
+    settled: tuple[SettledCase, ...]
+    requests: tuple[AnsweredRequest, ...]
+    answers: tuple[tuple[str, datetime, str], ...]
+    signed: dict[str, datetime]
+
+
+def _told(database: Log, hidden: frozenset[str]) -> _Told:
+    return _Told(
+        read=tuple(one for one in read_cases(database) if one[0] not in hidden),
+        settled=tuple(one for one in settled_cases(database) if one.case_id not in hidden),
+        requests=tuple(one for one in requests(database) if one.case_id not in hidden),
+        answers=tuple(one for one in answered_flags(database) if one[0] not in hidden),
         signed=first_signatures(database),
+    )
+
+
+def _counted(told: _Told, period: Period) -> _Counted:
+    return _Counted(
+        read=frozenset(case_id for case_id, at in told.read if at in period),
+        settled=tuple(one for one in told.settled if one.at in period),
+        requests=tuple(one for one in told.requests if one.requested_at in period),
+        asked_ever=frozenset(one.case_id for one in told.requests),
+        amended=frozenset(one.case_id for one in told.settled if one.report_action in CHANGED),
+        verdicts=tuple(word for _, at, word in told.answers if at in period),
+        signed=told.signed,
     )
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from core.agreement.estimates import Estimate
-from core.agreement.profiles import CaseSpread, ConfidenceLevel
-from core.agreement.report import PairAgreement
+from core.services.agreement_view import CaseSpread, ConfidenceLevel, Estimate, PairAgreement
 
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False}
 _SCALE = [[0.0, "#f3e3d3"], [0.5, "#8fb9bd"], [1.0, "#0b4f5c"]]

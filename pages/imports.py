@@ -1,0 +1,137 @@
+"""Import: reads and predictions of others from a table; columns are mapped, every row is checked, then all or none."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from core.roles import Permission
+from core.services.prediction_import import import_prediction_table
+from core.services.read_import import PLAIN, import_read_table
+from core.services.scheme_library import list_schemes
+from core.services.uploads import Layout, with_words
+from core.vocabulary import ReadRole
+from pages.parts.consult_words import ROLES
+from pages.parts.import_parts import (
+    SUPERSEDE,
+    check_and_import,
+    choose_prediction_columns,
+    choose_words,
+    show_done,
+    show_history,
+)
+from pages.parts.reads_mapping import choose_mapping
+from pages.parts.session import current_settings, require_permission
+from pages.parts.table_upload import show_preview, upload_tables
+
+READS, PREDICTIONS = "Reads", "Predictions of another system"
+NOUNS = {READS: "reads", PREDICTIONS: "predictions"}
+USUAL = "First of a case primary, others second"
+
+user = require_permission(Permission.IMPORT_READS)
+settings = current_settings()
+
+st.title("Import")
+what = str(
+    st.segmented_control("What", list(NOUNS), default=READS, required=True, key="import_what", bind="query-params")
+)
+show_done(NOUNS[what])
+uploads = upload_tables(
+    "Table (CSV)",
+    key=f"import_{what}",
+    help="Wide (a row a case) or long (a row a read or class). Commas, semicolons or tabs; up to 50 MB.",
+)
+if not uploads:
+    st.caption(
+        f"Choose a table. You then say what its columns mean, and check every row before anything is written. {SUPERSEDE}"
+    )
+    show_history(settings, user=user)
+    st.stop()
+
+upload = uploads[0]
+show_preview(upload, key=f"import_preview_{upload.sha256[:12]}")
+schemes = {one.scheme.name: one.scheme for one in list_schemes(settings)}
+with st.container(border=True):
+    if what == READS:
+        mapping = choose_mapping(upload, key="import", with_model=False, all_fields=True)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            name = str(
+                st.selectbox(
+                    "Reading scheme",
+                    sorted(schemes, key=lambda one: (one != PLAIN, schemes[one].title)),
+                    format_func=lambda one: schemes[one].title,
+                    key="import_scheme",
+                    width=300,
+                    help="What the results may be. Codes, titles and usual other spellings are understood.",
+                )
+            )
+            role = st.selectbox(
+                "Role of the reads",
+                [USUAL, *ReadRole],
+                format_func=lambda one: ROLES.get(one, one),
+                key="import_role",
+                width=320,
+                help="For rows whose role the table does not state.",
+            )
+            add_cases = st.toggle(
+                "Add cases that are not in the log", key="import_add_cases", help="Without it they are errors."
+            )
+        words = choose_words(upload, mapping, schemes[name])
+        columns = mapping.readers if mapping.layout is Layout.WIDE else (mapping.category or "",)
+        ready = (
+            bool(mapping.readers) if mapping.layout is Layout.WIDE else None not in (mapping.reader, mapping.category)
+        )
+    else:
+        predictions = choose_prediction_columns(upload)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            system = st.text_input("Name of the system", key="import_system", max_chars=80, width=240)
+            version = st.text_input(
+                "Its version",
+                key="import_version",
+                max_chars=40,
+                width=160,
+                help="Two versions of a system stay apart.",
+            )
+            add_cases = st.toggle(
+                "Add cases that are not in the log", key="import_add_cases", help="Without it they are errors."
+            )
+        ready = predictions is not None and bool((system or "").strip()) and bool((version or "").strip())
+
+if not ready:
+    st.info("Choose the columns above" + (", and name the system and its version." if what == PREDICTIONS else "."))
+elif what == READS:
+    run = partial(
+        import_read_table,
+        settings,
+        with_words(upload.table, columns, words),
+        mapping,
+        scheme=None if name == PLAIN else schemes[name],
+        role=None if role == USUAL else ReadRole(role),
+        add_cases=add_cases,
+        actor=user.actor,
+    )
+    check_and_import(
+        lambda dry_run: run(dry_run=dry_run),
+        content={"file": upload.sha256, "numbers": upload.decimal_comma, "encoding": upload.encoding}
+        | {"mapping": mapping, "scheme": name, "role": role, "add": add_cases, "words": words},
+        noun=NOUNS[what],
+    )
+elif predictions is not None:
+    load = partial(
+        import_prediction_table,
+        settings,
+        upload.table,
+        predictions,
+        system=system or "",
+        version=version or "",
+        add_cases=add_cases,
+        actor=user.actor,
+    )
+    check_and_import(
+        lambda dry_run: load(dry_run=dry_run),
+        content={"file": upload.sha256, "numbers": upload.decimal_comma, "encoding": upload.encoding}
+        | {"mapping": predictions, "system": system, "version": version, "add": add_cases},
+        noun=NOUNS[what],
+    )
+    st.caption("On a case that nobody has read, and for who is asked to read it blind, predictions stay hidden.")
