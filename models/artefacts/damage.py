@@ -11,7 +11,7 @@ from models.artefacts.shapes import Random, band, centred, log_uniform, random_l
 
 def damaged(clean: Image, random: Random) -> Change:
     """Tear, shatter, chatter or crush the tissue of a tile."""
-    kind = random.choice(4, p=(0.4, 0.2, 0.15, 0.25))
+    kind = random.choice(4, p=(0.45, 0.2, 0.1, 0.25))
     if kind == 3:
         return crush(clean, random)
     shape = clean.shape[0], clean.shape[1]
@@ -94,11 +94,11 @@ def _shatter(shape: tuple[int, int], random: Random) -> Plane:
 def _chatter(shape: tuple[int, int], random: Random) -> Plane:
     """Parallel cracks at a regular distance, as a vibrating knife leaves them."""
     line = random_line(shape, random, bend=0.001, wobble_px=1)
-    period = random.uniform(5, 18)
-    phase = line.across + random.uniform(0, 0.12) * period * smooth_noise(shape, random, scale_px=20)
+    period = random.uniform(8, 26)
+    phase = line.across + random.uniform(0, 0.08) * period * smooth_noise(shape, random, scale_px=30)
     wave = np.cos(2 * np.pi * phase / period) - random.uniform(0.2, 0.75)
-    wave = wave + 0.35 * smooth_noise(shape, random, scale_px=8)
-    return soft_step(wave, width_px=0.4) * np.float32(random.uniform(0.55, 1))
+    wave = wave + 0.3 * smooth_noise(shape, random, scale_px=10)
+    return soft_step(wave, width_px=0.4) * np.float32(random.uniform(0.7, 1))
 
 
 def _plain(gap: Plane) -> Mask:

@@ -13,6 +13,9 @@ from models.artefacts.change import Change, Image, Plane, changed, density, ligh
 from models.artefacts.defocus import gaussian
 from models.artefacts.shapes import Random, band, log_uniform, random_line, smooth_noise, soft_step
 
+PLAIN = 0.1
+"""Change of density, mean over RGB, from which a fold is plain to see."""
+
 
 def fold(clean: Image, random: Random) -> Change:
     """Lay tissue double in a band, straight or bent, that may taper off within the tile."""
@@ -27,7 +30,8 @@ def fold(clean: Image, random: Random) -> Change:
     if random.random() < 0.35:  # the upper layer lies out of the plane of focus
         doubled = gaussian(doubled, sigma_px=random.uniform(0.5, 2))
     after = below + weight[..., None] * (doubled - below) + _edges(line.across, half, below, random)
-    return changed(clean, light(after), mask=np.abs(line.across) < half + 8, core=weight > 0.5)
+    plain = np.abs(after - below).mean(-1) > PLAIN
+    return changed(clean, light(after), mask=np.abs(line.across) < half + 8, core=(weight > 0.5) & plain)
 
 
 def _second_layer(below: Image, random: Random) -> Image:

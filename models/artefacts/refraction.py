@@ -11,25 +11,43 @@ from models.artefacts.shapes import Random, centred, log_uniform, random_line, s
 
 
 def bubble_edge(clean: Image, random: Random) -> Change:
-    """Draw a rim through the tile: of a coverslip, straight, or of a bubble, round, whole if it is small."""
+    """Draw a rim through the tile: of a coverslip, straight, or of a bubble, round, whole if it is small.
+
+    One in seven is neither: dried mounting medium or trapped air, whose thin outlines wander.
+    """
     shape = clean.shape[0], clean.shape[1]
-    across = _rim(shape, random)
+    wandering = random.random() < 0.14
+    across = _outline(shape, random) if wandering else _rim(shape, random)
     image, beyond = _other_side(clean, across, random)
-    lines = np.zeros(shape, np.float32)
-    place = 0.0
-    for _ in range(int(random.integers(1, 4))):
-        width = log_uniform(random, 0.6, 5)
-        profile = np.exp(-0.5 * ((across - place) / width) ** 2)
-        sign = -1 if random.random() < 0.68 else 1
-        lines += (sign * random.uniform(60, 210) * profile).astype(np.float32)
-        place += random.uniform(1.5, 4) * width * (1 if random.random() < 0.5 else -1)
-    if random.random() < 0.25:  # seen through the edge of the glass: a broad dark band
+    lines = _lines(across, random, thin=wandering)
+    if not wandering and random.random() < 0.35:  # seen through the edge of the glass: a broad grey band, softly shaded
         half = log_uniform(random, 3, 0.3 * min(shape))
-        lines -= random.uniform(40, 190) * soft_step(half - np.abs(across), width_px=random.uniform(1, half))
+        lines -= random.uniform(30, 190) * soft_step(half - np.abs(across), width_px=random.uniform(1, 2 * half))
     lines *= np.clip(1 + random.uniform(0, 0.5) * smooth_noise(shape, random, scale_px=14), 0.15, 2)
     tint = 1 + random.uniform(-0.1, 0.1, 3)
     image = image + lines[..., None] * tint
     return changed(clean, image, mask=beyond | (np.abs(lines) > 2), core=np.abs(lines) > 25)
+
+
+def _lines(across: Plane, random: Random, *, thin: bool) -> Plane:
+    """Light lost and won along the rim (H, W), grey levels: one to five dark and bright lines side by side."""
+    lines = np.zeros(across.shape, np.float32)
+    place = 0.0
+    for _ in range(1 if thin else int(random.integers(1, 6))):
+        width = log_uniform(random, 0.6, 1.5 if thin else 5)
+        sign = -1 if thin or random.random() < 0.68 else 1
+        lines += sign * random.uniform(60, 210) * np.exp(-0.5 * ((across - place) / width) ** 2)
+        place += random.uniform(1.5, 5) * width * (1 if random.random() < 0.5 else -1)
+    return lines
+
+
+def _outline(shape: tuple[int, int], random: Random) -> Plane:
+    """Distance (H, W), about px, from the outline of a level of a smooth field, which closes upon itself."""
+    scale = log_uniform(random, 6, 30)
+    field = smooth_noise(shape, random, scale_px=scale)
+    down, right = np.diff(field, axis=0, append=field[-1:]), np.diff(field, axis=1, append=field[:, -1:])
+    slope = np.hypot(down, right) + 0.3 / scale
+    return (field - random.uniform(-0.5, 0.5)) / slope
 
 
 def _rim(shape: tuple[int, int], random: Random) -> Plane:

@@ -17,6 +17,7 @@ from models.artefacts.defocus import SHARP_PX, gaussian
 from models.artefacts.shapes import Random, log_uniform
 from models.artefacts.sources import Source, tissue_share
 from models.artefacts.staining import as_ihc, bland, glass, light_and_camera, pigment, vary_he
+from models.artefacts.structures import clefts, fat, lumens
 
 TILE_PX = 64
 """Side of a tile."""
@@ -30,9 +31,14 @@ GLASS_SHARE = 0.06
 """Share of tiles that are empty glass, for classes that may lie on it."""
 _Kind = TypeVar("_Kind", bound=np.generic)
 
+_ORDINARY = ((bland, 0.12), (clefts, 0.1), (lumens, 0.06), (fat, 0.06))
+"""What varies in ordinary tissue, and in which share of tiles it is added."""
 _TRIES = 12
 _ZOOM = {"idc": (0.9, 1.4), "lung": (0.34, 0.95), "region": (0.083, 1.0)}
 """Kind of source -> tile pixels for a pixel of the source, lowest and highest."""
+_MOSAIC_ZOOM = (0.4, 0.8)
+MOSAIC_SHARE = 0.12
+"""Share of breast tiles that show a mosaic of patches, at 5 to 10 um/px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class TileMaker:
             cut_out, group = self._tissue(name, random, source, look)
             tile = self._stained(isometry(cut_out, random).astype(np.float32), random, look)
         if simulation is not None:
-            tile = _labelled(tile, simulation, random)
+            tile = with_artefact(tile, simulation, random)
         return Tile(camera(_middle(tile, TILE_PX), random), group)
 
     def _tissue(self, name: str, random: Random, source: Source | None, look: Look) -> tuple[NDArray[np.uint8], str]:
@@ -111,8 +117,9 @@ class TileMaker:
 
     def _stained(self, tile: Image, random: Random, look: Look) -> Image:
         ihc = random.random() < self.ihc_share if look.ihc is None else look.ihc
-        if random.random() < 0.12:
-            tile = bland(tile, random)
+        for change, share in _ORDINARY:
+            if random.random() < share:
+                tile = change(tile, random)
         tile = as_ihc(tile, random) if ihc else vary_he(tile, random)
         if random.random() < 0.08:
             tile = pigment(tile, random)
@@ -137,6 +144,8 @@ def cut(source: Source, random: Random, *, side_px: int, um_per_px: float | None
     """
     image = source.images[int(random.integers(len(source.images)))]
     low, high = _ZOOM[source.kind]
+    if um_per_px is None and source.kind == "idc" and random.random() < MOSAIC_SHARE:
+        image, low, high = mosaic(source, random), *_MOSAIC_ZOOM
     zoom = log_uniform(random, low, high) if um_per_px is None else np.clip(source.um_per_px / um_per_px, low, high)
     height, width = image.shape[:2]
     field = min(side_px / float(zoom), height, width)
@@ -163,6 +172,26 @@ def _corner(image: NDArray[np.uint8], random: Random, *, field: float, choosy: b
     return left, top
 
 
+def mosaic(source: Source, random: Random) -> NDArray[np.uint8]:
+    """Lay nine breast patches of a patient side by side, their borders blended: tissue for coarse scales.
+
+    The patches are no neighbours in truth; where they meet the tissue changes within a few pixels.
+    """
+    side, lap = 50, 12
+    step = side - lap
+    ramp = np.minimum(np.arange(side) + 1, np.arange(side, 0, -1)).clip(max=lap) / lap
+    weight = (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
+    total = np.zeros((3 * step + lap, 3 * step + lap, 3), np.float32)
+    amount = np.zeros((*total.shape[:2], 1), np.float32)
+    for row in range(3):
+        for column in range(3):
+            piece = isometry(source.images[int(random.integers(len(source.images)))], random)
+            place = np.s_[row * step : row * step + side, column * step : column * step + side]
+            total[place] += weight * piece[:side, :side]
+            amount[place] += weight
+    return (total / amount).round().astype(np.uint8)
+
+
 def isometry(tile: NDArray[np.uint8], random: Random) -> NDArray[np.uint8]:
     """Return a tile under one of the eight symmetries of the square."""
     turned = np.rot90(tile, int(random.integers(4)))
@@ -185,7 +214,7 @@ def camera(tile: Image, random: Random) -> NDArray[np.uint8]:
     return image
 
 
-def _labelled(clean: Image, simulation: Simulation, random: Random) -> Image:
+def with_artefact(clean: Image, simulation: Simulation, random: Random) -> Image:
     """Simulate until the artefact plainly lies in the middle half of the tile; after some tries take the plainest."""
     best, image = -1.0, clean
     for _ in range(_TRIES):

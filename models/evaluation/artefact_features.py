@@ -77,7 +77,20 @@ def all_features(tiles: NDArray[np.uint8]) -> FloatArray:
     return np.stack([features(tile) for tile in tiles])
 
 
-def fit_forest(tiles: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int) -> ExtraTreesClassifier:
-    """Fit 300 extremely randomised trees (Geurts et al., Mach Learn 2006;63:3-42) on hand-crafted features."""
+def forest_probabilities(
+    tiles: NDArray[np.uint8], labels: NDArray[np.int64], others: NDArray[np.uint8], *, seed: int
+) -> FloatArray:
+    """Fit 300 extremely randomised trees (Geurts et al., Mach Learn 2006;63:3-42) and ask them about other tiles.
+
+    Args:
+        tiles: (N, H, W, 3) to learn from.
+        labels: (N,) their classes, each of 0 to C - 1 present.
+        others: (M, H, W, 3) to be judged.
+        seed: Of the trees.
+
+    Returns:
+        (M, C) probabilities.
+    """
     forest = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=seed, n_jobs=1)
-    return forest.fit(all_features(tiles), labels)
+    forest.fit(all_features(tiles), labels)
+    return np.asarray(forest.predict_proba(all_features(others)), np.float64)

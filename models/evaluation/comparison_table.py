@@ -99,13 +99,13 @@ def markdown(rows: Sequence[Row], missing: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
-def replace_between(text: str, table: str) -> str:
+def replace_between(text: str, table: str, *, markers: tuple[str, str] = MARKERS) -> str:
     """Put the table between the markers of a text.
 
     Raises:
         ValueError: the text lacks the markers.
     """
-    begin, end = MARKERS
+    begin, end = markers
     if begin not in text or end not in text:
         raise ValueError(f"The text lacks the markers {begin} and {end}.")
     return f"{text.split(begin)[0]}{begin}\n{table}\n{end}{text.split(end)[1]}"
