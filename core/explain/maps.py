@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from core.explain.methods import METHODS, Method
 
@@ -53,6 +54,11 @@ def relative(values: NDArray[np.floating]) -> NDArray[np.float32]:
     if strongest <= 0:
         return np.zeros(values.shape, np.float32)
     return np.clip(np.asarray(values, np.float32) / np.float32(strongest), -1, 1)
+
+
+def smoothed(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return a map of single pixels smoothed by `SMOOTHED_SHARE` of its side."""
+    return np.asarray(gaussian_filter(values, SMOOTHED_SHARE * max(values.shape)), np.float32)
 
 
 def resized(values: NDArray[np.floating], *, width: int, height: int) -> NDArray[np.float32]:

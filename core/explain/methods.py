@@ -39,8 +39,8 @@ class MethodFacts:
 METHODS: Mapping[Method, MethodFacts] = {
     Method.GRAD_CAM: MethodFacts(
         "Grad-CAM",
-        "Which cells of a late feature map raise the log odds of the target, by the mean gradient of each channel.",
-        signed=False,
+        "Which cells of a late feature map raise (as published) or lower the log odds of the target, by channel.",
+        signed=True,
         source="Selvaraju et al. 2017, arXiv:1610.02391",
     ),
     Method.GRAD_CAM_PP: MethodFacts(
@@ -51,13 +51,13 @@ METHODS: Mapping[Method, MethodFacts] = {
     ),
     Method.OCCLUSION: MethodFacts(
         "Occlusion",
-        "How far the probability of the target falls when a square of the tile is covered with blank glass.",
+        "How far the probability of the target falls when a square of the tile takes the tile's mean colour.",
         signed=True,
         source="Zeiler and Fergus 2014, arXiv:1311.2901",
     ),
     Method.LIME: MethodFacts(
         "LIME",
-        "Weight of every superpixel in a linear model fitted to the tile with random superpixels replaced by glass.",
+        "Weight of every superpixel in a linear model fitted to the tile with random superpixels covered.",
         signed=True,
         source="Ribeiro et al. 2016, arXiv:1602.04938",
     ),
