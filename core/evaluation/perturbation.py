@@ -66,7 +66,7 @@ def stained(tiles: Tiles, *, haematoxylin: float, eosin: float) -> Tiles:
     """
     rows: NDArray[np.float64] = np.array(_STAINS)
     rows = rows / np.sqrt((rows**2).sum(axis=1, keepdims=True))
-    mixing: NDArray[np.float64] = np.linalg.solve(rows, np.array((haematoxylin, eosin, 1.0))[:, None] * rows)
+    mixing = np.linalg.solve(rows, np.array((haematoxylin, eosin, 1.0))[:, None] * rows)
     density = -np.log((tiles.astype(np.float64) + 1) / 256)
     changed = np.exp(-(density @ mixing)) * 256 - 1
     return changed.round().clip(0, 255).astype(np.uint8)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.roles import Permission
-from core.services.agreement_view import pseudonyms
 from core.services.authority import ActorKind, kind_of, permissions_of_actor
 from core.services.evaluation_values import Cohort
+from core.services.reader_names import pseudonyms
 from core.services.triage_board import hidden_cases
 from core.store.cases import all_slides
 from core.store.connection import Log
