@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import cast
 
 from core.errors import ConflictError, NotFoundError
+from core.qc.disposition import Suggestion, suggest
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.report import QcReport
 from core.roles import Permission
@@ -22,8 +23,8 @@ from core.settings import Settings
 from core.store.connection import Log, open_log, reading, writing
 from core.store.events import Action, append_event, events_of_kind, limits_entity
 from core.store.quality_records import SlideQuality
-from core.store.quality_results import change_suggestions, quality_of_slides, reports_of, stale_slides
-from core.vocabulary import QcDisposition, QcOrigin, QcReason
+from core.store.quality_results import change_suggestions, drop_suggestions, quality_of_slides, reports_of, stale_slides
+from core.vocabulary import QcDisposition
 
 __all__ = [
     "DispositionChange",
@@ -154,8 +155,8 @@ def preview_limits(settings: Settings, limits: QcLimits, *, actor: str) -> Limit
         compared = [
             DispositionChange(
                 slide_id=slide_id,
-                before=suggestion(report, now)[0],
-                after=suggestion(report, limits)[0],
+                before=suggestion(report, now).disposition,
+                after=suggestion(report, limits).disposition,
             )
             for slide_id, report in _reports(database, measured)
         ]
@@ -216,16 +217,22 @@ def bring_up_to_date(database: Log) -> None:
             _refresh(database, active_limits_in(database))
 
 
-def suggestion(report: QcReport, limits: QcLimits) -> tuple[QcDisposition, QcReason | None, QcOrigin | None]:
+def suggestion(report: QcReport, limits: QcLimits) -> Suggestion:
     """Return what limits suggest for a slide as it was measured."""
-    return report.disposition, report.reason, report.origin
+    shares = {kind: area.fraction_of_tissue for kind, area in report.artefacts()}
+    return suggest(shares, usable=report.usable_fraction, tissue_mm2=report.tissue_mm2, limits=limits)
 
 
 def _refresh(database: Log, limits: QcLimits) -> None:
     behind = stale_slides(database, limits_version=limits.version)
     measured = quality_of_slides(database, behind)
-    fresh = ((slide_id, *suggestion(report, limits)) for slide_id, report in _reports(database, measured))
-    change_suggestions(database, list(fresh), version=limits.version)
+    fresh = {slide_id: suggestion(report, limits) for slide_id, report in _reports(database, measured)}
+    change_suggestions(
+        database,
+        [(slide_id, one.disposition, one.reason, one.origin) for slide_id, one in fresh.items()],
+        version=limits.version,
+    )
+    drop_suggestions(database, [slide_id for slide_id in behind if slide_id not in fresh])
 
 
 def _reports(database: Log, measured: Sequence[SlideQuality]) -> Iterator[tuple[str, QcReport]]:

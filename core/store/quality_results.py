@@ -117,6 +117,14 @@ def change_suggestions(
     )
 
 
+def drop_suggestions(database: Database, slide_ids: Iterable[str]) -> None:
+    """Leave slides without a suggestion whose report is of a version that limits cannot be applied to."""
+    rows = [(slide_id,) for slide_id in slide_ids]
+    database.conn.executemany(
+        "UPDATE slide_quality SET disposition = NULL, reason = NULL, origin = NULL WHERE slide_id = ?", rows
+    )
+
+
 def rebuild_quality(database: Database) -> int:
     """Derive the latest quality of every slide anew from the log; return how many have one."""
     with writing(database):

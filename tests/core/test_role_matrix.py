@@ -63,6 +63,7 @@ VIEWER_MAY = {
     "quality.slide_verdicts": "looking at a slide",
     "quality_table.quality_table": "looking at a list",
     "quality_table.quality_row": "looking at a slide",
+    "quality_table.slide_order": "looking at a list",
     "quality_cohort.cohort_view": "looking at a list",
     "quality_trends.quality_trends": "looking at reports",
     "quality_second.second_reads_to_do": "looking at requests",
