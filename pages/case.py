@@ -18,9 +18,10 @@ from pages.parts.case_parts import choose_case, show_header, show_reads, walking
 from pages.parts.case_slides import choose_slide, follow_address, show_case_slide, show_flag_on_slide
 from pages.parts.consult_details import show_consult
 from pages.parts.consult_turn import CaseScene, note_moved_on, show_turn
-from pages.parts.details import show_flags, show_history, show_provenance, show_quality, show_result
+from pages.parts.details import show_flags, show_history, show_provenance, show_result
 from pages.parts.forms import show_refusal
 from pages.parts.opinion import show_not_taken, show_opinion_form
+from pages.parts.quality_report import show_case_quality
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
 
@@ -90,7 +91,7 @@ with details:
         with tabs["All reads"]:
             show_reads(settings, detail, user=user)
     with tabs["Quality"]:
-        show_quality(run)
+        show_case_quality(settings, slide.slide_id, user=user)
     with tabs["Provenance"]:
         show_provenance(slide, run)
     with tabs["History"]:

@@ -104,52 +104,6 @@ def scores_frame(
     return pd.DataFrame(rows)
 
 
-def show_quality(run: RunRecord | None) -> None:
-    """Show the slide's quality: score, usable tissue, and every part in mm2 and per cent of tissue."""
-    report = run.qc if run else None
-    if not report:
-        st.info("Quality was not measured on this slide; its state says why.", icon=":material/block:")
-        return
-    with st.container(horizontal=True):
-        st.metric("QC score (0 to 1)", _number(report.get("score"), ".2f"), width=160)
-        st.metric("Tissue", f"{_number(report.get('tissue_mm2'), '.2f')} mm²", width=160)
-        st.metric("Usable tissue", f"{_number(report.get('usable_mm2'), '.2f')} mm²", width=160)
-        st.metric("Usable share of tissue", _number(report.get("usable_fraction"), ".0%"), width=190)
-    parts = qc_frame(report)
-    if len(parts):
-        st.dataframe(
-            parts,
-            hide_index=True,
-            height="content",
-            width=640,
-            column_config={
-                "Area": st.column_config.NumberColumn("Area", format="%.3f mm²"),
-                "Share of tissue": st.column_config.NumberColumn("Share of tissue", format="percent"),
-            },
-            alt="Artefacts by kind, in square millimetres and as a share of tissue",
-        )
-    for warning in _strings(report.get("warnings")):
-        st.warning(plain(warning), icon=":material/warning:")
-    st.caption(f"How the score is made: {plain(str(report.get('formula', '')))} Method {report.get('version', '-')}.")
-
-
-def qc_frame(report: Mapping[str, object]) -> pd.DataFrame:
-    """Return one row a quality part."""
-    parts = report.get("parts")
-    rows = [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, Sequence) else []
-    return pd.DataFrame(
-        [
-            {
-                "Artefact": in_words(str(part.get("name", ""))),
-                "Comes from": in_words(str(part.get("origin") or "-")),
-                "Area": part.get("area_mm2"),
-                "Share of tissue": part.get("fraction_of_tissue"),
-            }
-            for part in rows
-        ]
-    )
-
-
 def show_provenance(slide: SlideRecord, run: RunRecord | None) -> None:
     """Show where the slide, its scale and its numbers came from."""
     source = MPP_SOURCES[slide.mpp_source] if slide.mpp_source else "unknown"
@@ -208,11 +162,3 @@ def show_history(events: Sequence[EventRecord]) -> None:
     st.caption(
         "Entries are never changed; corrections are new entries. Check the whole chain with `second-read log verify`."
     )
-
-
-def _number(value: object, form: str) -> str:
-    return format(value, form) if isinstance(value, int | float) else "-"
-
-
-def _strings(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []

@@ -28,7 +28,8 @@ class Line:
     batch: str
     values: tuple[float | None, ...]
     """One an axis, in the axis's own unit; None where it was not measured."""
-    is_outlier: bool
+    outlying: frozenset[int]
+    """Axes on which the slide is an outlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +104,14 @@ def parallel_figure(axes: Sequence[Axis], lines: Sequence[Line], *, colours: Map
 
     Args:
         axes: In the order they are drawn.
-        lines: The slides; outliers are drawn last and dark.
+        lines: The slides; where there are too many, those with outliers are drawn first.
         colours: Batch -> colour.
     """
     figure = go.Figure()
-    shown = sorted(lines, key=lambda line: not line.is_outlier)[:MOST_LINES]
-    groups = {batch: [line for line in shown if line.batch == batch and not line.is_outlier] for batch in colours}
-    for batch, members in groups.items():
-        _add_lines(figure, axes, members, name=batch, colour=colours[batch], width=1.2, opacity=0.6)
-    outliers = [line for line in shown if line.is_outlier]
-    _add_lines(figure, axes, outliers, name="Outlier", colour=SIGNAL, width=2.4, opacity=0.95)
+    shown = sorted(lines, key=lambda line: not line.outlying)[:MOST_LINES]
+    for batch, colour in colours.items():
+        _add_lines(figure, axes, [line for line in shown if line.batch == batch], name=batch, colour=colour)
+    _add_outlying(figure, axes, shown)
     for position, axis in enumerate(axes):
         figure.add_shape(type="line", x0=position, x1=position, y0=0, y1=1, line={"color": MUTED, "width": 1})
         for y, value in ((-0.07, axis.low), (1.07, axis.high)):
@@ -122,24 +121,17 @@ def parallel_figure(axes: Sequence[Axis], lines: Sequence[Line], *, colours: Map
         tickvals=list(range(len(axes))),
         ticktext=[axis.title for axis in axes],
         range=[-0.4, len(axes) - 0.6],
+        tickangle=0,
+        tickfont={"size": 12},
         showgrid=False,
         zeroline=False,
         fixedrange=True,
     )
     figure.update_yaxes(visible=False, range=[-0.12, 1.12], fixedrange=True)
-    return _laid_out(figure, height=360)
+    return _laid_out(figure, height=340)
 
 
-def _add_lines(
-    figure: go.Figure,
-    axes: Sequence[Axis],
-    lines: Sequence[Line],
-    *,
-    name: str,
-    colour: str,
-    width: float,
-    opacity: float,
-) -> None:
+def _add_lines(figure: go.Figure, axes: Sequence[Axis], lines: Sequence[Line], *, name: str, colour: str) -> None:
     """Add slides as one trace, parted by gaps: a trace each would be slow."""
     if not lines:
         return
@@ -161,9 +153,33 @@ def _add_lines(
         customdata=told,
         name=name,
         mode="lines+markers",
-        opacity=opacity,
-        line={"color": colour, "width": width},
+        opacity=0.75,
+        line={"color": colour, "width": 1.4},
         marker={"color": colour, "size": 5},
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+    )
+
+
+def _add_outlying(figure: go.Figure, axes: Sequence[Axis], lines: Sequence[Line]) -> None:
+    """Mark the values that make a slide an outlier, on the very axis."""
+    marked = [
+        (line, place, value)
+        for line in lines
+        for place in sorted(line.outlying)
+        if (value := line.values[place]) is not None
+    ]
+    if not marked:
+        return
+    figure.add_scatter(
+        x=[place for _, place, _ in marked],
+        y=[axes[place].place(value) for _, place, value in marked],
+        customdata=[
+            (line.slide_id, f"{axes[place].title}: {format(value, axes[place].form)}, an outlier")
+            for line, place, value in marked
+        ],
+        name="outlier on this axis",
+        mode="markers",
+        marker={"symbol": "diamond-open", "size": 12, "color": SIGNAL, "line": {"width": 2}},
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     )
 

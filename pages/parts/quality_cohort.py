@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.qc.classes import ArtefactClass
 from core.server.identity import User
 from core.services.quality_cohort import CohortView, Feature
 from core.settings import Settings
@@ -47,31 +48,36 @@ def show_cohort(settings: Settings, view: CohortView, *, user: User) -> None:
 def _show_charts(settings: Settings, view: CohortView, user: User) -> None:
     batches = [batch or NOT_STATED for batch in view.batches]
     colours = batch_colours(sorted(set(batches)))
-    outliers = {one.slide_id for one in view.outliers}
-    titles = {feature.title: feature.name for feature in view.features}
-    usual = [title for title, name in titles.items() if name in _USUAL or _varies(view, name, prefix="fraction_")]
-    chosen = st.multiselect(
-        "Features", list(titles), default=usual, key="qc_axes", help="One axis each, in the order of your choice"
+    names = _choose_axes(view)
+    lines = st.plotly_chart(
+        parallel_figure([_axis(view, name) for name in names], _lines(view, names, batches), colours=colours),
+        config=CONFIG,
+        key="qc_parallel",
+        on_select="rerun",
+        selection_mode=("box", "points"),
+        alt=f"Quality features of {len(view.slides)} slides, one line a slide over {len(names)} axes",
     )
-    left, right = st.columns([5, 3], gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
-        lines = st.plotly_chart(
-            parallel_figure(
-                axes := [_axis(view, titles[title]) for title in chosen],
-                _lines(view, [titles[title] for title in chosen], batches, outliers),
-                colours=colours,
-            ),
-            config=CONFIG,
-            key="qc_parallel",
-            on_select="rerun",
-            selection_mode=("box", "points"),
-            alt=f"Quality features of {len(view.slides)} slides, one line a slide over {len(axes)} axes",
-        )
-    with right:
-        dots = _show_map(view, batches, outliers, colours)
+        dots = _show_map(view, batches, colours)
     picked = chosen_slides([*lines.selection.points, *dots])
     order = [entry.slide_id for entry in view.slides if entry.slide_id in picked]
-    _show_chosen(settings, view, order, user=user)
+    with right:
+        _show_chosen(settings, view, order, user=user)
+
+
+def _choose_axes(view: CohortView) -> list[str]:
+    titles = {feature.title: feature.name for feature in view.features}
+    usual = [title for title, name in titles.items() if _is_usual(view, name)]
+    with st.popover("Axes", icon=":material/tune:"):
+        chosen = st.multiselect(
+            "Features, one axis each",
+            list(titles),
+            default=usual,
+            key="qc_axes",
+            help="In the order of your choice. At first: what differs between the slides shown.",
+        )
+    return [titles[title] for title in chosen]
 
 
 def chosen_slides(points: Sequence[Mapping[str, object]]) -> set[str]:
@@ -85,9 +91,8 @@ def chosen_slides(points: Sequence[Mapping[str, object]]) -> set[str]:
     return found
 
 
-def _show_map(
-    view: CohortView, batches: Sequence[str], outliers: set[str], colours: Mapping[str, str]
-) -> Sequence[Mapping[str, object]]:
+def _show_map(view: CohortView, batches: Sequence[str], colours: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
+    outliers = {one.slide_id for one in view.outliers}
     if view.embedding is None:
         st.caption("A map needs at least three measured slides.")
         return []
@@ -114,8 +119,11 @@ def _show_map(
     return event.selection.points
 
 
-def _varies(view: CohortView, name: str, *, prefix: str) -> bool:
-    return name.startswith(prefix) and bool(np.nanmax(_column(view, name), initial=0.0) > 0)
+def _is_usual(view: CohortView, name: str) -> bool:
+    """Say whether a feature is an axis at first: one of the common ones, and not the same for all slides."""
+    column = _column(view, name)
+    known = column[np.isfinite(column)]
+    return (name.startswith("fraction_") or name in _USUAL) and known.size > 0 and float(np.ptp(known)) > 0
 
 
 def _column(view: CohortView, name: str) -> np.ndarray:
@@ -137,19 +145,34 @@ def _feature(view: CohortView, name: str) -> Feature:
     return next(feature for feature in view.features if feature.name == name)
 
 
+_SHORT = {
+    "usable_fraction": "Usable",
+    "log_tissue_mm2": "Tissue<br>log10 mm²",
+    "stain_angle": "Stain<br>angle",
+    "stain_1_amount": "First<br>dye",
+    "stain_2_amount": "Second<br>dye",
+}
+"""Names that fit below an axis."""
+
+
 def _short(feature: Feature) -> str:
-    """Return a title that fits below an axis."""
-    return feature.title.removesuffix(", share of tissue").replace(" of ", "<br>of ").replace(" share", "<br>share")
+    artefact = feature.name.removeprefix("fraction_")
+    if artefact in set(ArtefactClass):
+        return ArtefactClass(artefact).about.title.replace(" or ", "<br>or ").replace("Out of focus", "Out of<br>focus")
+    return _SHORT.get(feature.name, "<br>".join(feature.title.split()))
 
 
-def _lines(view: CohortView, names: Sequence[str], batches: Sequence[str], outliers: set[str]) -> list[Line]:
+def _lines(view: CohortView, names: Sequence[str], batches: Sequence[str]) -> list[Line]:
     columns = [_column(view, name) for name in names]
+    beyond = {one.slide_id: {name for name, _, _ in one.reasons} for one in view.outliers}
     return [
         Line(
             slide_id=entry.slide_id,
             batch=batches[place],
             values=tuple(float(column[place]) if np.isfinite(column[place]) else None for column in columns),
-            is_outlier=entry.slide_id in outliers,
+            outlying=frozenset(
+                axis for axis, name in enumerate(names) if name in beyond.get(entry.slide_id, frozenset[str]())
+            ),
         )
         for place, entry in enumerate(view.slides)
     ]
@@ -163,7 +186,7 @@ def _show_chosen(settings: Settings, view: CohortView, slide_ids: Sequence[str],
         st.markdown(f"**{len(slide_ids)} chosen**", width="content")
         show_bulk_actions(settings, slide_ids, user=user)
     entries = {entry.slide_id: entry for entry in view.slides}
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", height=330, border=False):
         for slide_id in slide_ids[:_MOST_PICTURES]:
             with st.container(border=True, width=170, gap="xsmall"):
                 quality = entries[slide_id].quality

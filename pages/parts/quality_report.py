@@ -8,7 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from core.qc.classes import ArtefactClass
-from core.services.quality_table import QualityRow
+from core.server.identity import User
+from core.services.quality_table import QualityRow, quality_row
+from core.settings import Settings
 from pages.parts.badges import in_words, plain, time_in_words
 from pages.parts.quality_words import (
     DISPOSITIONS,
@@ -24,6 +26,16 @@ _METHODS = {
     "macenko": "estimated from this slide (Macenko 2009)",
     "ruifrok": "published vectors (Ruifrok and Johnston 2001), because this slide shows too little of both dyes",
 }
+
+
+def show_case_quality(settings: Settings, slide_id: str, *, user: User) -> None:
+    """Show the quality of a slide where the case is read, with the way to everything about it."""
+    row = quality_row(settings, slide_id, actor=user.actor)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(width="stretch"):
+            show_suggestion(row)
+        st.page_link("quality.py", label="Open in Quality", icon=":material/blur_on:", query_params={"slide": slide_id})
+    show_findings(row)
 
 
 def show_suggestion(row: QualityRow) -> None:

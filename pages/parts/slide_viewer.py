@@ -86,7 +86,9 @@ def slide_viewer(
         initial: Which layers are shown at first, see `zoom_viewer`.
         offers_files: Whether annotations can be taken out and in as a file.
     """
-    _viewer_fragment(settings, view, user, key, note_key, on_click, lifetime_s, height_px, initial, offers_files)
+    _viewer_fragment(
+        settings, view, user, key, note_key, on_click, lifetime_s, height_px, initial, offers_files=offers_files
+    )
 
 
 def show_on_slide(key: str, slide_id: str, region: Region) -> None:
@@ -112,6 +114,7 @@ def _viewer_fragment(
     lifetime_s: float,
     height_px: int,
     initial: Json | None,
+    *,
     offers_files: bool,
 ) -> None:
     subject = subject_of(st.user.to_dict())

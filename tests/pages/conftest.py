@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from people_kit import CLERK, enrol
+from quality_kit import report_of
 from streamlit.testing.v1 import AppTest
 
 from core.domain import MppSource, ReadCategory, Region, SlideStatus, Stain
@@ -116,17 +117,7 @@ def _with_result(settings: Settings, run: RunResult, *, score: float) -> RunResu
         decision_score=score,
         threshold=0.5,
         peak=Region(2000, 1200, TILE, TILE),
-        qc={
-            "score": 0.82,
-            "tissue_mm2": 0.61,
-            "usable_mm2": 0.5,
-            "usable_fraction": 0.82,
-            "parts": [{"name": "out_of_focus", "origin": "acquisition", "area_mm2": 0.11, "fraction_of_tissue": 0.18}],
-            "formula": "Usable tissue divided by all tissue.",
-            "warnings": [],
-            "version": "qc-1",
-            "carrying_artefact_fraction": 0.0,
-        },
+        qc=report_of({"out_of_focus": 0.18}).to_dict() | {"carrying_artefact_fraction": 0.0},
         seconds=1.5,
         tiles_per_second=13.3,
         device="numpy",

@@ -283,6 +283,8 @@ def test_provenance_and_quality_say_where_numbers_come_from(open_page, texts):
     table = at.table[0].value.to_string()
     for fact in ("a" * 20, "b" * 20, "20 kept of 24", "4 background", "openslide.mpp", "numpy", "1.5 s"):
         assert fact in table
-    assert "Usable tissue divided by all tissue" in texts(at)
-    parts = next(frame.value for frame in at.dataframe if "Artefact" in frame.value)
-    assert parts.iloc[0].tolist() == ["Out of focus", "Acquisition", 0.11, 0.18]
+    assert "1 minus the share of tissue out of focus" in texts(at), "the score stands with its formula"
+    classes = next(frame.value for frame in at.dataframe if "Class" in frame.value).set_index("Class")
+    blurred = classes.loc["Out of focus"]
+    assert (blurred["Area"], blurred["Share of tissue"]) == pytest.approx((3.6, 0.18))
+    assert blurred["Comes from"] == "Acquisition"
