@@ -28,10 +28,23 @@ GLASS_MIN_SHARE = 0.01
 
 def optical_density(rgb: RgbImage, *, glass: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return -log10(I / I_glass) per channel, float32 (H, W, 3); light brighter than glass counts as 0."""
+    tables = _tables(glass)
+    return np.stack([tables[c][rgb[..., c]] for c in range(3)], axis=-1)
+
+
+def mean_density(rgb: RgbImage, *, glass: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of `optical_density` over the channels, float32 (H, W), in half its time."""
+    tables = _tables(glass) / np.float32(3)
+    density = tables[0][rgb[..., 0]]
+    density += tables[1][rgb[..., 1]]
+    density += tables[2][rgb[..., 2]]
+    return density
+
+
+def _tables(glass: NDArray[np.float32]) -> NDArray[np.float32]:
     levels = np.arange(256, dtype=np.float32)
-    tables = -np.log10((levels[:, None] + 1.0) / (glass[None, :] + 1.0))
-    tables = np.maximum(tables, 0).astype(np.float32)
-    return np.stack([tables[:, c][rgb[..., c]] for c in range(3)], axis=-1)
+    tables = -np.log10((levels[None, :] + 1.0) / (glass[:, None] + 1.0))
+    return np.ascontiguousarray(np.maximum(tables, 0), np.float32)
 
 
 def glass_colour(rgb: RgbImage) -> NDArray[np.float32]:

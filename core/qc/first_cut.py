@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from core.domain import Mpp
 from core.qc.metrics import QC_COLUMNS, column
-from core.qc.pen import ink_over_tissue
 from core.tiles import TileGrid
-from core.tissue import TissueMask
+from core.tissue import TissueMask, close_gaps
 
 QC_VERSION = "qc-1"
 MIN_FOCUS = 0.5
@@ -240,3 +239,22 @@ def _warnings(qc: NDArray[np.float32], mask: TissueMask) -> tuple[str, ...]:
     if not mask.mask.any():
         found.append("No tissue was found, so there is nothing to judge.")
     return tuple(found)
+
+
+STROKE_REACH_UM = 750.0
+"""Half the width of a broad marker stroke: ink with tissue within this on both sides lies over tissue."""
+
+
+def ink_over_tissue(mask: TissueMask, *, um_per_px: float) -> NDArray[np.bool_]:
+    """Ink pixels that have tissue around them, and so most likely beneath.
+
+    Args:
+        mask: Tissue and ink of a slide; without ink nothing is covered.
+        um_per_px: Scale of the mask's pixels.
+
+    Returns:
+        (h, w) bool, a part of `mask.ink`.
+    """
+    if mask.ink is None or not mask.ink.any():
+        return np.zeros(mask.mask.shape, np.bool_)
+    return mask.ink & close_gaps(mask.mask, radius_px=STROKE_REACH_UM / um_per_px)

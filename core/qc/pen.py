@@ -1,26 +1,71 @@
-"""Pen over tissue, seen on the overview: ink beside tissue hides nothing and is not counted as a loss."""
+"""Coloured marker ink on tissue and glass, of any hue; black ink is found among other grey matter (`core.qc.grey`).
+
+Hues are those of `core.ink`, which keeps ink out of the tissue mask and so takes a rim with it. Here the very pixels
+are wanted, and crops whose scale is only assumed must work too, so that the smallest stroke is also bound by a share
+of the image.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from core.tissue import TissueMask, close_gaps
+from core.ink import FADE_UM, MIN_STROKE_UM2, ink_pixels, large_pieces
+from core.qc.shapes import grown, pieces_of
 
-STROKE_REACH_UM = 750.0
-"""Half the width of a broad marker stroke: ink with tissue within this on both sides lies over tissue."""
+COLD_SHARE = 1 / 600
+"""Share of a crop that green, blue or yellow ink must fill to be a stroke where no stain is of that colour."""
+WARM_SHARE = 1 / 120
+"""The same for red ink, which blood resembles."""
+MAX_SHARE = 0.6
+"""Above this share the colours of the image are wrong, and hue tells nothing."""
+GREY = 0.22
+"""Colour per density below which ink is black, or no ink."""
+RED_DENSITY = 0.4
+RED_BLUE = 0.8
+RED_RED = 0.33
+"""Red ink of any make: green and blue light absorbed alike, red little. Blood is of the same colour."""
+RED_WIDTH_UM = (110.0, 3000.0)
+RED_SLENDERNESS = 2.5
+"""Only a large slender piece of that colour is a stroke; a lake of blood is not."""
+REACH_SHARE = 0.03
+"""Share of the image's diagonal that faded red reaches from sure red, where the scale would allow more."""
 
 
-def ink_over_tissue(mask: TissueMask, *, um_per_px: float) -> NDArray[np.bool_]:
-    """Ink pixels that have tissue around them, and so most likely beneath.
+def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
+    """Find pen strokes.
 
     Args:
-        mask: Tissue and ink of a slide; without ink nothing is covered.
-        um_per_px: Scale of the mask's pixels.
+        density: (H, W, 3) optical density against glass.
+        um_per_px: Its scale.
 
     Returns:
-        (h, w) bool, a part of `mask.ink`.
+        (H, W), True on ink, on tissue and on glass.
     """
-    if mask.ink is None or not mask.ink.any():
-        return np.zeros(mask.mask.shape, np.bool_)
-    return mask.ink & close_gaps(mask.mask, radius_px=STROKE_REACH_UM / um_per_px)
+    sure, cold, warm = ink_pixels(density)
+    red, green, blue = density[..., 0], density[..., 1], density[..., 2]
+    strange = sure & ((red > 1.1 * green) | (blue > 2.0 * green))
+    stroke_px = MIN_STROKE_UM2 / um_per_px**2
+    cores = large_pieces(strange, at_least_px=max(4.0, min(stroke_px / 4, strange.size * COLD_SHARE / 4)))
+    found = grown(cores, into=cold | (strange & sure))
+    found = large_pieces(found, at_least_px=max(6.0, min(stroke_px, found.size * COLD_SHARE)))
+    high, low = density.max(-1), density.min(-1)
+    plain = sure & ~strange & (high - low > GREY * high)
+    hot = large_pieces(plain, at_least_px=max(6.0, min(stroke_px / 2, plain.size * WARM_SHARE / 2)))
+    reach_px = min(FADE_UM / um_per_px, REACH_SHARE * float(np.hypot(*plain.shape)))
+    faded = grown(hot, into=(warm & (high - low > GREY * high)) | plain, steps=round(reach_px))
+    found |= large_pieces(faded, at_least_px=max(6.0, min(stroke_px, plain.size * WARM_SHARE)))
+    found |= _red_strokes(density, um_per_px=um_per_px)
+    return found if found.mean() <= MAX_SHARE else np.zeros_like(found)
+
+
+def _red_strokes(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
+    red, green, blue = density[..., 0], density[..., 1], density[..., 2]
+    body = (green > RED_DENSITY) & (blue > RED_BLUE * green) & (red < RED_RED * green)
+    pieces = pieces_of(np.asarray(ndimage.binary_closing(body), np.bool_), at_least_px=MIN_STROKE_UM2 / um_per_px**2)
+    width_um = pieces.width_px * um_per_px
+    broad = (width_um >= RED_WIDTH_UM[0]) & (width_um <= RED_WIDTH_UM[1])
+    strokes = pieces.where(broad & (pieces.length_px >= RED_SLENDERNESS * pieces.width_px))
+    pale = (green > RED_DENSITY / 2) & (blue > RED_BLUE * green) & (red < RED_RED * green)
+    return grown(strokes, into=pale, steps=round(RED_WIDTH_UM[0] / 2 / um_per_px)) if strokes.any() else strokes

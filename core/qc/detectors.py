@@ -1,0 +1,161 @@
+"""All classical detectors over one survey: where each class is sure, and where it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from core.optics import optical_density
+from core.qc.classes import NO_TISSUE, ArtefactClass
+from core.qc.fold import fold_evidence
+from core.qc.grey import GreyMatter, grey_matter
+from core.qc.pen import pen_mask
+from core.qc.report import StainFacts
+from core.qc.shapes import by_channel, enlarged, reduced
+from core.qc.sharpness import MIN_FOCUS
+from core.qc.stain import StainKind, stain_facts
+from core.qc.stain_level import badly_stained
+from core.qc.survey import Survey
+from core.qc.tear import tear_mask
+from core.tissue import TissueMask, close_gaps
+
+DOUBTFUL_FOCUS = 0.65
+"""Focus below which tissue may be out of focus; from 0.5 down it surely is."""
+PEN_REACH_UM = 750.0
+"""Half the width of a broad marker stroke: ink with tissue within this on both sides lies over tissue."""
+HIDDEN_REACH_UM = 60.0
+"""The same for rims and grains."""
+PRECEDENCE = (
+    ArtefactClass.PEN,
+    ArtefactClass.BUBBLE_EDGE,
+    ArtefactClass.DARK_SPOT_FOREIGN,
+    ArtefactClass.FOLD,
+    ArtefactClass.DAMAGED,
+    ArtefactClass.OUT_OF_FOCUS,
+    ArtefactClass.STAIN,
+)
+"""Where several classes apply, the first one counts: what lies on top hides what is beneath."""
+ON_TOP = frozenset({ArtefactClass.PEN, ArtefactClass.BUBBLE_EDGE, ArtefactClass.DARK_SPOT_FOREIGN})
+"""Classes that are also shown on glass."""
+HIDDEN_UM_PER_PX = 8.0
+Masks = Mapping[ArtefactClass, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the detectors found on one slide; all masks are (H, W) of the survey's map."""
+
+    sure: Masks
+    """Where a class is certain by itself; every class but clean."""
+    maybe: Masks
+    """Where a class is possible; contains `sure`."""
+    tissue: NDArray[np.bool_]
+    """Tissue, including what pen, rims, grains and tears hide."""
+    stain: StainFacts
+    focus: NDArray[np.float32]
+    """(rows, columns) by focus cell, NaN where there is too little tissue."""
+    dark: NDArray[np.bool_]
+    """Of the badly stained, what is stained over; the rest is pale."""
+
+
+def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None = None) -> Evidence:
+    """Run every detector.
+
+    Args:
+        survey: Of the slide.
+        mask: Its tissue at the overview's scale.
+        stain: What the slide is known to be stained with; None: told by colour.
+    """
+    um_per_px, shape = survey.scale.um_per_px, survey.rgb.shape[:2]
+    density = _density(survey, mask)
+    pen = pen_mask(density, um_per_px=um_per_px)
+    grey = grey_matter(density, um_per_px=um_per_px, ink=pen)
+    pen = pen | grey.strokes
+    rims = grey.edges | grey.bubbles
+    visible = (enlarged(mask.mask, shape) > 0.5) & ~pen & ~grey.specks & ~grey.edges
+    facts = stain_facts(density[visible & ~rims])
+    tears = tear_mask(density, visible, um_per_px=um_per_px)
+    tissue = visible | _hidden(visible, pen, grey, um_per_px=um_per_px) | tears
+    folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
+    focus = survey.bands.focus()
+    blurred = _focus_masks(focus, survey, shape)
+    pale, dark = _stain_masks(survey, tissue & ~pen & ~rims, blurred[0], kind=stain or facts.kind)
+    nothing = np.zeros(shape, np.bool_)
+    sure = {
+        ArtefactClass.OUT_OF_FOCUS: blurred[0],
+        ArtefactClass.FOLD: folds.sure,
+        ArtefactClass.PEN: pen,
+        ArtefactClass.BUBBLE_EDGE: rims,
+        ArtefactClass.DARK_SPOT_FOREIGN: grey.specks,
+        ArtefactClass.DAMAGED: nothing,
+        ArtefactClass.STAIN: pale | dark,
+    }
+    maybe = {
+        **sure,
+        ArtefactClass.OUT_OF_FOCUS: blurred[1],
+        ArtefactClass.FOLD: folds.maybe,
+        ArtefactClass.DAMAGED: tears,
+    }
+    return Evidence(sure, maybe, tissue, facts, focus, dark)
+
+
+def labels_of(masks: Masks, tissue: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return (H, W) the first class of `PRECEDENCE` at every pixel, clean on other tissue, `NO_TISSUE` elsewhere.
+
+    What lies on top of a slide (pen, rims, grains) is labelled on glass as well; the other classes need tissue.
+    """
+    labels = np.where(tissue, np.uint8(ArtefactClass.CLEAN.code), np.uint8(NO_TISSUE))
+    for kind in reversed(PRECEDENCE):
+        where = masks[kind] if kind in ON_TOP else masks[kind] & tissue
+        labels[where] = kind.code
+    return labels
+
+
+def _density(survey: Survey, mask: TissueMask) -> NDArray[np.float32]:
+    density = optical_density(survey.rgb, glass=np.asarray(mask.glass, np.float32))
+    return by_channel([density[..., channel] for channel in range(3)])
+
+
+def _hidden(
+    visible: NDArray[np.bool_], pen: NDArray[np.bool_], grey: GreyMatter, *, um_per_px: float
+) -> NDArray[np.bool_]:
+    """Tissue beneath what hides it: there is tissue on both sides."""
+    factor = max(1, int(HIDDEN_UM_PER_PX / um_per_px))
+    solid, coarse_um = reduced(visible, factor) > 0.5, um_per_px * factor
+    short = min(solid.shape)
+    hidden = np.zeros_like(visible)
+    for cover, reach_um in ((pen, PEN_REACH_UM), (grey.specks | grey.edges | grey.bubbles, HIDDEN_REACH_UM)):
+        if cover.any():
+            closed = close_gaps(solid, radius_px=min(reach_um / coarse_um, 0.15 * short))
+            hidden |= cover & (enlarged(closed, visible.shape) > 0.5)
+    return hidden
+
+
+def _focus_masks(
+    focus: NDArray[np.float32], survey: Survey, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return what is surely and what may be out of focus; where focus cannot be told it accuses nobody."""
+    known = np.isfinite(focus)
+    if not known.any():
+        return np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    values = survey.at_map(focus[tuple(np.asarray(nearest))])
+    near = survey.at_map(known.astype(np.float32)) > 0.25
+    return near & (values < MIN_FOCUS), near & (values < DOUBTFUL_FOCUS)
+
+
+def _stain_masks(
+    survey: Survey, clean: NDArray[np.bool_], blurred: NDArray[np.bool_], *, kind: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    cell, shape = survey.scale.cell, clean.shape
+    rows, columns = survey.scale.cells
+    padded = np.zeros((rows * cell, columns * cell), np.float32)
+    padded[: shape[0], : shape[1]] = clean & ~blurred
+    share = padded.reshape(rows, cell, columns, cell).mean((1, 3))
+    um_per_px = survey.scale.um_per_px / survey.scale.fine
+    pale, over = badly_stained(survey.stain, share > 0.5, kind=kind, um_per_px=um_per_px)
+    return survey.at_map(pale) > 0.5, survey.at_map(over) > 0.5

@@ -1,0 +1,65 @@
+"""Network and detectors joined to one map, by one stated rule."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.qc.artefact_map import ArtefactMap
+from core.qc.classes import ARTEFACTS, NO_TISSUE, ArtefactClass
+from core.qc.detectors import ON_TOP, Evidence, Masks, labels_of
+from core.qc.network import NetworkField
+from core.qc.survey import SurveyScale
+
+NETWORK_ALONE = 0.9
+"""Probability from which the network needs no detector."""
+NETWORK_BACKS = 0.3
+"""Probability from which it turns a detector's doubt into a finding."""
+NETWORK_NAMES = 0.5
+"""Probability from which a class counts as named by the network, where the two are compared."""
+NETWORK_DENIES = 0.02
+"""Probability below which it overrules a detector that judges by darkness alone."""
+DENIABLE = frozenset({ArtefactClass.FOLD})
+JOINING_RULE = (
+    f"A point is in a class where that class's detector is sure; where the detector has a doubt and the network gives "
+    f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g}. A sure fold is dropped "
+    f"where the network gives it less than {NETWORK_DENIES:g}. Pen comes before bubble or edge, dust, fold, damage, "
+    "blur and stain."
+)
+
+
+def join(evidence: Evidence, field: NetworkField | None, scale: SurveyScale) -> ArtefactMap:
+    """Apply `JOINING_RULE`.
+
+    Args:
+        evidence: Of the detectors.
+        field: Of the network; None if none ran, and then only what the detectors are sure of counts.
+        scale: Of the survey.
+    """
+    detector = labels_of(evidence.sure, evidence.tissue)
+    if field is None:
+        return ArtefactMap(detector, evidence.tissue, scale.downsample, scale.um_per_px, detector)
+    found, named = _joined(evidence, field)
+    torn = found[ArtefactClass.DAMAGED] & evidence.maybe[ArtefactClass.DAMAGED]
+    tissue = evidence.tissue | torn
+    looked_at = field.looked_at(evidence.tissue.shape) & tissue
+    network = np.where(looked_at, named, np.uint8(NO_TISSUE))
+    return ArtefactMap(labels_of(found, tissue), tissue, scale.downsample, scale.um_per_px, detector, network)
+
+
+def _joined(evidence: Evidence, field: NetworkField) -> tuple[Masks, NDArray[np.uint8]]:
+    """Return the masks after the rule, and the class that the network names everywhere (clean if none)."""
+    shape = (evidence.tissue.shape[0], evidence.tissue.shape[1])
+    named = np.zeros(shape, np.uint8)
+    best = np.full(shape, NETWORK_NAMES, np.float32)
+    found: dict[ArtefactClass, NDArray[np.bool_]] = {}
+    for kind in ARTEFACTS:
+        probability = field.spread(kind, shape)
+        higher = probability >= best
+        named[higher], best[higher] = kind.code, probability[higher]
+        sure = evidence.sure[kind] & ((probability >= NETWORK_DENIES) | (kind not in DENIABLE))
+        alone = probability >= NETWORK_ALONE
+        if kind in ON_TOP:
+            alone &= evidence.tissue
+        found[kind] = sure | (evidence.maybe[kind] & (probability >= NETWORK_BACKS)) | alone
+    return found, named

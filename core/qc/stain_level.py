@@ -1,0 +1,86 @@
+"""How strongly tissue is stained from place to place: too pale to show structure, or stained over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+PALE_PEAK = {"he": 0.20, "ihc": 0.14, "unknown": 0.14}
+"""Density of the darkest structures below which nuclei cannot be told. Medians at 1 um/px: H&E phantoms and templates
+0.36 to 0.53, the real CMU-1 region 0.80, counterstain of IHC 0.23; a third of the dye leaves 0.15 (H&E)."""
+PALE_SHARE = 0.55
+"""Share of the slide's usual peak below which a place is pale within its own slide."""
+COARSE_UM_PER_PX = 2.0
+COARSE_FACTOR = 0.7
+"""Peaks seen in pixels coarser than that are flattened: nuclei no longer fill a pixel."""
+OVER_DENSITY = 0.95
+"""Mean density of tissue above which it is stained over: the real CMU-1 region has 0.37 to 0.55 on average."""
+LEVELS = 3
+"""Measures of a cell: the fields of `StainLevels`."""
+GLASS_DENSITY = 0.03
+MAX_GLASS = 0.45
+"""Share of glass in a cell above which it is fat or a border, whose few walls say nothing about the stain."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StainLevels:
+    """Stain by cell, (rows, columns) each."""
+
+    peak: NDArray[np.float32]
+    """Highest smoothed mean density in the cell: a nucleus, if there is one."""
+    mean: NDArray[np.float32]
+    """Mean density of what is not glass."""
+    glass: NDArray[np.float32]
+    """Share of the cell that is glass, 0-1."""
+
+
+def stain_levels(density: NDArray[np.float32], *, cell_px: int) -> StainLevels:
+    """Measure the stain of square cells.
+
+    Args:
+        density: (H, W) mean optical density, at about 1 um/px; both sides multiples of `cell_px`.
+        cell_px: Edge of a cell.
+    """
+    rows, columns = density.shape[0] // cell_px, density.shape[1] // cell_px
+    shape = (rows, cell_px, columns, cell_px)
+    calm = np.asarray(ndimage.uniform_filter(density, 3), np.float32).reshape(shape)
+    clear = calm < GLASS_DENSITY
+    stained = np.where(clear, 0, calm).sum((1, 3), dtype=np.float32)
+    count = cell_px**2 - clear.sum((1, 3))
+    mean = stained / np.maximum(count, 1)
+    return StainLevels(calm.max((1, 3)), mean.astype(np.float32), clear.mean((1, 3)).astype(np.float32))
+
+
+def badly_stained(
+    levels: StainLevels, tissue: NDArray[np.bool_], *, kind: str, um_per_px: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell pale and over-stained cells.
+
+    Args:
+        levels: Of all cells.
+        tissue: (rows, columns) cells that are in focus and mostly clean tissue.
+        kind: Of the stain: "he", "ihc" or "unknown".
+        um_per_px: Scale at which the peaks were seen.
+
+    Returns:
+        Masks (rows, columns): pale, stained over.
+    """
+    solid = tissue & (levels.glass < MAX_GLASS)
+    if not solid.any():
+        return np.zeros_like(tissue), np.zeros_like(tissue)
+    around = _mean_around(levels.peak, solid)
+    least = PALE_PEAK[kind] * (COARSE_FACTOR if um_per_px > COARSE_UM_PER_PX else 1.0)
+    usual = float(np.median(around[solid]))
+    pale = solid & ((around < least) | (around < PALE_SHARE * usual))
+    over = solid & (_mean_around(levels.mean, solid) > OVER_DENSITY)
+    return pale, over
+
+
+def _mean_around(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Mean over the chosen cells among a cell and its eight neighbours."""
+    total = np.asarray(ndimage.uniform_filter(values * chosen, 3, mode="constant"), np.float32)
+    count = np.asarray(ndimage.uniform_filter(chosen.astype(np.float32), 3, mode="constant"), np.float32)
+    return total / np.maximum(count, 1e-6)
