@@ -154,7 +154,8 @@ def _region(path: Path, plan: TilePlan) -> Iterator[Source]:
 
 def _open(file: Path, *, side_px: int | None = None) -> NDArray[np.uint8]:
     try:
-        picture = Pillow.open(file).convert("RGB")
+        with Pillow.open(file) as opened:
+            picture = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as err:
         raise InputError(f"{file} cannot be read as an image; remove or replace it.") from err
     if side_px is not None and picture.width > side_px:

@@ -38,7 +38,8 @@ _MIN_TISSUE = 0.25
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Return a picture as (H, W, 3) RGB."""
-    return np.asarray(Pillow.open(path).convert("RGB"))
+    with Pillow.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def breast_by_eye(
@@ -88,7 +89,7 @@ def masked_pictures(model: TorchTileModel, data: Path) -> Mapping[str, Numbers]:
     found: dict[str, Numbers] = {}
     for folder, kind in (("pen", "pen"), ("coverslip_edge", "bubble_edge")):
         for path in sorted((data / "artefacts" / folder).glob("*_mask.png")):
-            mask = np.asarray(Pillow.open(path).convert("L")) > 127
+            mask = read_rgb(path).max(-1) > 127
             image = read_rgb(path.with_name(path.name.replace("_mask", "")))
             tiles, corners = cut_windows(image, stride_px=TILE_PX // 4)
             covered = np.array([_middle_share(mask, corner) for corner in corners])
@@ -136,7 +137,7 @@ def clean_pictures(model: TorchTileModel, data: Path) -> Mapping[str, Numbers]:
         data / "artefacts" / "thumbnails" / "tcga-lung-clean.png",
     ]
     for path in files:
-        image = Pillow.open(path).convert("RGB")
+        image = Pillow.fromarray(read_rgb(path))
         for factor in (1, 2, 4):
             pictures[f"{path.stem}, 1/{factor}"] = np.asarray(image.reduce(factor))
     return {name: _clean_share(model, picture) for name, picture in pictures.items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from core.evaluation.binary import BoolArray, FloatArray, Metric, auc
+from core.evaluation.binary import BoolArray, FloatArray, Metric, auc, confusion
 from core.evaluation.intervals import with_intervals
 from models.artefacts.classes import CLASSES
 
@@ -62,17 +62,12 @@ def _any(_: BoolArray, scores: FloatArray, weight: FloatArray | None = None) -> 
     return auc(scores[:, 0] != 0, 1 - scores[:, 1], weight)
 
 
-def _share_right(of: str) -> Metric:
-    """Share of artefact tiles (sensitivity), of clean tiles (specificity) or of both in the mean, called rightly."""
+def _of_calls(of: str) -> Metric:
+    """`sensitivity`, `specificity` or `balanced_accuracy` of calling an artefact where the likeliest class is one."""
 
     def metric(_: BoolArray, scores: FloatArray, weight: FloatArray | None = None) -> float:
-        weight = np.ones(len(scores)) if weight is None else weight
-        called, spoilt = scores[:, 1:].argmax(axis=1) != 0, scores[:, 0] != 0
-        found = {
-            "sensitivity": np.average(called[spoilt], weights=weight[spoilt]),
-            "specificity": np.average(~called[~spoilt], weights=weight[~spoilt]),
-        }
-        return float(found[of] if of in found else (found["sensitivity"] + found["specificity"]) / 2)
+        found = confusion(scores[:, 0] != 0, scores[:, 1:].argmax(axis=1) != 0, weight)
+        return float(getattr(found, of))
 
     return metric
 
@@ -86,7 +81,7 @@ _METRICS: Mapping[str, Metric] = {
     **{f"clean_{name}": _against_clean(index) for index, name in enumerate(CLASSES) if index},
     "rest_mean": _mean_against_rest,
     "any": _any,
-    **{name: _share_right(name) for name in ("sensitivity", "specificity", "balanced_accuracy")},
+    **{name: _of_calls(name) for name in ("sensitivity", "specificity", "balanced_accuracy")},
     "accuracy": _accuracy,
 }
 """Each reads (N, 1 + C) scores, the true label first, and no truth."""
