@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.roles import Permission
 from core.server.identity import User
+from core.services.case_document import case_document
 from core.services.review import assign
 from core.services.signing import signatures
 from core.services.worklist import CaseDetail
@@ -15,6 +17,7 @@ from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import CASES, FLAGS, VERDICTS, plain, show_badges, time_in_words
 from pages.parts.consult_turn import CaseScene, show_ask_button
+from pages.parts.document_files import offer_document
 from pages.parts.read_signing import show_read_signing
 from pages.parts.reading import show_read
 from pages.parts.worklist_parts import show_empty
@@ -97,8 +100,22 @@ def show_header(scene: CaseScene, *, order: Sequence[str], revealed: bool) -> No
         st.caption(plain(told))
     with buttons, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         show_ask_button(scene)
+        _show_summary(scene)
         _show_assignment(scene.settings, row.case_id, assigned_to=row.assigned_to, user=scene.user)
         _show_neighbours(row.case_id, order=order)
+
+
+def _show_summary(scene: CaseScene) -> None:
+    """Offer the case on one page, with what this person may see of it."""
+    case_id = scene.detail.case.case_id
+    if scene.user.may(Permission.EXPORT):
+        offer_document(
+            lambda: case_document(scene.settings, case_id, actor=scene.user.actor),
+            label="Summary",
+            file_name=case_id,
+            key="case_summary",
+            help="The case on one page, for a tumour board, with what you may see of it.",
+        )
 
 
 def _show_assignment(settings: Settings, case_id: str, *, assigned_to: str | None, user: User) -> None:
