@@ -65,6 +65,8 @@ class Action(StrEnum):
     CALIBRATION_ADDED = "calibration.added"
     AUDIT_DRAWN = "audit.drawn"
     LABELS_IMPORTED = "labels.imported"
+    ERROR_CODED = "error.coded"
+    OVERLAP_SCORED = "overlap.scored"
     DEMONSTRATION_STARTED_OVER = "demonstration.started_over"
     QC_MEASURED = "qc.measured"
     QC_VERDICT_RECORDED = "qc.verdict_recorded"

@@ -5,14 +5,22 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from core.store.consult_schema import CONSULT_STATEMENTS, CONSULT_TABLES
+from core.store.error_schema import ERROR_STATEMENTS, ERROR_TABLES
 from core.store.quality_schema import QUALITY_STATEMENTS, QUALITY_TABLES
 from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, TRIGGER_NAMES, summary_query
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
-LOG_TABLES = (*_FIRST_LOG_TABLES, "annotations", *CONSULT_TABLES, "imported_predictions", *QUALITY_TABLES)
+LOG_TABLES = (
+    *_FIRST_LOG_TABLES,
+    "annotations",
+    *CONSULT_TABLES,
+    "imported_predictions",
+    *QUALITY_TABLES,
+    *ERROR_TABLES,
+)
 """Tables whose rows are never changed or deleted."""
 
 migrations = Migrations("second_read")
@@ -110,6 +118,14 @@ def twelfth(database: Database) -> None:
         database.conn.execute(f"DROP TRIGGER IF EXISTS {name}")
     database.conn.execute("DROP TABLE case_summary")
     _create_summary(database)
+
+
+@migrations(name="0013_error_reviews")
+def thirteenth(database: Database) -> None:
+    """Create the codes of why a model was wrong, and people's scores of how well its areas fit."""
+    for statement in ERROR_STATEMENTS:
+        database.conn.execute(statement)
+    _keep_append_only(database, ERROR_TABLES)
 
 
 def _create_summary(database: Database) -> None:

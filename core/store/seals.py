@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from sqlite_utils import Database
 
+from core.store.error_schema import ERROR_SEALS
 from core.store.quality_schema import QUALITY_SEALS
 from core.store.values import canonical_json
 
@@ -40,6 +41,8 @@ class Sealed(StrEnum):
     QC_VERDICT = "qc_verdict"
     QC_SECOND_READ = "qc_second_read"
     QC_REFERENCE = "qc_reference"
+    ERROR_REVIEW = "error_review"
+    OVERLAP_SCORE = "overlap_score"
 
 
 # Columns are named: one that a later migration adds must not change the digest of rows sealed before it.
@@ -116,7 +119,7 @@ _QUERIES: Mapping[Sealed, tuple[str, ...]] = {
         "SELECT prediction_id, case_id, system, system_version, label, probabilities, source, import_key, created_at "
         "FROM imported_predictions WHERE prediction_id = ?",
     ),
-    **{Sealed(kind): (query,) for kind, query in QUALITY_SEALS.items()},
+    **{Sealed(kind): (query,) for kind, query in {**QUALITY_SEALS, **ERROR_SEALS}.items()},
 }
 
 _COUNTS: Mapping[Sealed, str] = {
@@ -139,6 +142,8 @@ _COUNTS: Mapping[Sealed, str] = {
     Sealed.QC_VERDICT: "SELECT count(*) FROM qc_verdicts",
     Sealed.QC_SECOND_READ: "SELECT count(*) FROM qc_second_reads",
     Sealed.QC_REFERENCE: "SELECT count(*) FROM qc_references",
+    Sealed.ERROR_REVIEW: "SELECT count(*) FROM error_reviews",
+    Sealed.OVERLAP_SCORE: "SELECT count(*) FROM overlap_scores",
 }
 
 

@@ -39,6 +39,8 @@ _SEALED_TABLES = {
     Sealed.QC_VERDICT: "qc_verdicts",
     Sealed.QC_SECOND_READ: "qc_second_reads",
     Sealed.QC_REFERENCE: "qc_references",
+    Sealed.ERROR_REVIEW: "error_reviews",
+    Sealed.OVERLAP_SCORE: "overlap_scores",
 }
 
 
