@@ -140,8 +140,12 @@ def _insert(database: Database, table: str, row: Mapping[str, object]) -> int:
 
 
 def _error(row: Mapping[str, Any]) -> ErrorReviewRecord:
-    return ErrorReviewRecord(**{**row, "created_at": time_of(row["created_at"])})
+    values = dict(row)
+    values["created_at"] = time_of(row["created_at"])
+    return ErrorReviewRecord(**values)
 
 
 def _score(row: Mapping[str, Any]) -> OverlapScoreRecord:
-    return OverlapScoreRecord(**{**row, "created_at": time_of(row["created_at"])})
+    values = dict(row)
+    values["created_at"] = time_of(row["created_at"])
+    return OverlapScoreRecord(**values)
