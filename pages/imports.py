@@ -10,7 +10,7 @@ from core.roles import Permission
 from core.services.prediction_import import import_prediction_table
 from core.services.read_import import PLAIN, import_read_table
 from core.services.scheme_library import list_schemes
-from core.services.uploads import Layout, with_words
+from core.services.uploads import Layout, with_prefix, with_words
 from core.vocabulary import ReadRole
 from pages.parts.consult_words import ROLES
 from pages.parts.import_parts import (
@@ -44,7 +44,7 @@ uploads = upload_tables(
 )
 if not uploads:
     st.caption(
-        f"Choose a table. You then say what its columns mean, and check every row before anything is written. {SUPERSEDE}"
+        f"You say what the columns of the table mean, and check every row before anything is written. {SUPERSEDE}"
     )
     show_history(settings, user=user)
     st.stop()
@@ -65,6 +65,13 @@ with st.container(border=True):
                     width=300,
                     help="What the results may be. Codes, titles and usual other spellings are understood.",
                 )
+            )
+            prefix = st.text_input(
+                "Prefix of the cases (optional)",
+                key="import_prefix",
+                max_chars=40,
+                width=230,
+                help="Put before every case id: case 7 of one study is not case 7 of another.",
             )
             role = st.selectbox(
                 "Role of the reads",
@@ -104,7 +111,7 @@ elif what == READS:
     run = partial(
         import_read_table,
         settings,
-        with_words(upload.table, columns, words),
+        with_prefix(with_words(upload.table, columns, words), mapping.case, (prefix or "").strip()),
         mapping,
         scheme=None if name == PLAIN else schemes[name],
         role=None if role == USUAL else ReadRole(role),
@@ -114,7 +121,8 @@ elif what == READS:
     check_and_import(
         lambda dry_run: run(dry_run=dry_run),
         content={"file": upload.sha256, "numbers": upload.decimal_comma, "encoding": upload.encoding}
-        | {"mapping": mapping, "scheme": name, "role": role, "add": add_cases, "words": words},
+        | {"mapping": mapping, "scheme": name, "role": role, "add": add_cases}
+        | {"words": words, "prefix": prefix},
         noun=NOUNS[what],
     )
 elif predictions is not None:

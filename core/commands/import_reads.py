@@ -31,6 +31,7 @@ from core.commands.options import actor, home_option, settings_for
     help="Role of all reads. [default: the first read of a case is primary, the others second]",
 )
 @options.scheme_option
+@click.option("--case-prefix", default="", help="Put before every case id: ids of one study are not those of another.")
 @options.add_cases_option
 @options.dry_run_option
 @options.json_option
@@ -53,6 +54,7 @@ def command(
     seconds: str | None,
     role: str | None,
     scheme: str | None,
+    case_prefix: str,
     add_cases: bool,
     dry_run: bool,
     as_json: bool,
@@ -88,6 +90,7 @@ def command(
         mapping,
         scheme=options.scheme_of(scheme),
         role=ReadRole(role) if role else None,
+        case_prefix=case_prefix,
         add_cases=add_cases,
         dry_run=dry_run,
         actor=actor(),

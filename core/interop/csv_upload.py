@@ -91,6 +91,21 @@ def with_words(table: CsvTable, columns: Collection[str], words: Mapping[str, st
     return replace(table, rows=rows)
 
 
+def with_prefix(table: CsvTable, column: str, prefix: str) -> CsvTable:
+    """Return the table with a prefix before every name in a column: case ids of one study are not those of another."""
+    if not prefix:
+        return table
+    place = table.position(column)
+    rows = tuple(
+        CsvRow(
+            row.number,
+            tuple(f"{prefix}{cell}" if at == place and cell else cell for at, cell in enumerate(row.cells)),
+        )
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
 def _encoding_of(data: bytes) -> str:
     if data.startswith(_UTF16_MARKS):
         return "utf-16"

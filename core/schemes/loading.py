@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ def scheme_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
 
 
+@cache  # the shipped files do not change, and every look at a case's evidence asks for all of them
 def load_scheme(name: str) -> Scheme:
     """Return a shipped scheme.
 

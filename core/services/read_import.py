@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import ConflictError
 from core.interop.csv_table import CsvTable, read_csv
+from core.interop.csv_upload import with_prefix
 from core.interop.reads_csv import ReadRow, RowError, parse
 from core.interop.reads_layout import ReadsMapping
 from core.roles import Permission
@@ -44,10 +45,11 @@ def import_reads(
     scheme: Scheme | None = None,
     role: ReadRole | None = None,
     add_cases: bool = False,
+    case_prefix: str = "",
     dry_run: bool,
     actor: str,
 ) -> ImportReport:
-    """Take in the reads of a CSV file; see `import_read_table`.
+    """Take in the reads of a CSV file; see `import_read_table`. The prefix is put before every case id of the file.
 
     Raises:
         InputError: the file or a column cannot be used at all; bad rows are in the report instead.
@@ -55,7 +57,7 @@ def import_reads(
     """
     return import_read_table(
         settings,
-        read_csv(path),
+        with_prefix(read_csv(path), mapping.case, case_prefix),
         mapping,
         scheme=scheme,
         role=role,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.interop.csv_upload import ENCODINGS, Upload, read_upload, with_words
+from core.interop.csv_upload import ENCODINGS, Upload, read_upload, with_prefix, with_words
 from core.interop.predictions_csv import PredictionsMapping
 from core.interop.reads_guess import guess_case, guess_mapping, words_in
 from core.interop.reads_layout import Layout, ReadsMapping
@@ -16,6 +16,7 @@ __all__ = [
     "guess_case",
     "guess_mapping",
     "read_upload",
+    "with_prefix",
     "with_words",
     "words_in",
 ]

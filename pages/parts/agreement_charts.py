@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from core.server.identity import short_name
 from core.services.agreement_view import CaseSpread, ConfidenceLevel, Estimate, PairAgreement
 
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False}
@@ -45,8 +46,7 @@ def heat_table(
     texts = [[""] * size for _ in readers]
     told = [[""] * size for _ in readers]
     for reader, index in place.items():
-        texts[index][index] = f"n {reads.get(reader, 0)}"
-        told[index][index] = f"{reader}: {reads.get(reader, 0)} reads"
+        told[index][index] = f"{short_name(reader)}: {reads.get(reader, 0)} reads"
     for pair in pairs:
         first, second = sorted((place[pair.first], place[pair.second]))
         for row, column, name in ((second, first, kappa), (first, second, "ac1")):
@@ -76,9 +76,9 @@ def heat_table(
         )
     )
     # The diagonal has no value and so no cell; its number of reads is written all the same.
-    for index in range(size):
+    for reader, index in place.items():
         figure.add_annotation(
-            x=index, y=index, text=texts[index][index], showarrow=False, font={"size": 11 if cell > 50 else 9}
+            x=index, y=index, text=f"n {reads.get(reader, 0)}", showarrow=False, font={"size": 11 if cell > 50 else 9}
         )
     ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": names, "showgrid": False}
     figure.update_xaxes(side="top", tickangle=-40, zeroline=False, **ticks)
@@ -180,7 +180,7 @@ def _mix(part: float) -> str:
 
 
 def _told(pair: PairAgreement, *, kappa: str) -> str:
-    lines = [f"<b>{pair.first}</b> and <b>{pair.second}</b>, n {pair.cases} cases"]
+    lines = [f"<b>{short_name(pair.first)}</b> and <b>{short_name(pair.second)}</b>, n {pair.cases} cases"]
     for name, title in ((kappa, "kappa"), ("ac1", "AC1"), ("po", "Po")):
         one = pair.statistics[name]
         if one.value is None:
@@ -195,7 +195,8 @@ def _reach(high: float | None, low: float | None) -> float:
     return 0.0 if high is None or low is None else max(high - low, 0.0)
 
 
-def _short(name: str) -> str:
+def _short(reader: str) -> str:
+    name = short_name(reader)
     return name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…"
 
 

@@ -129,12 +129,10 @@ def _choose(choices: AgreementChoices) -> tuple[str, Reads, tuple[str, ...], str
     scheme = st.selectbox(
         "Reading scheme",
         list(by_name),
-        format_func=lambda name: (
-            f"{by_name[name].scheme.title} ({by_name[name].cases} cases, {by_name[name].readers} readers)"
-        ),
+        format_func=lambda name: by_name[name].scheme.title,
         key="agreement_scheme",
         bind="query-params",
-        width=370,
+        width=300,
         help="Reads are compared in one scheme. In the plain one every read counts that says benign or malignant.",
     )
     reads = st.segmented_control(

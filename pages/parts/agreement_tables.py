@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.server.identity import short_name
 from core.services.agreement_literature import PUBLISHED_FIGURES, PUBLISHED_TABLES
 from core.services.agreement_view import AgreementReport, Estimate, ReaderProfile
 from pages.parts.agreement_charts import CONFIG, Dot, confidence_plot, heat_table, interval_plot, spread_plot
@@ -20,7 +21,7 @@ _NUMBERS = "The reads are numbers, so there are no categories to compare. Give b
 
 def show_overall(shown: Shown) -> None:
     """Show every statistic with its interval, kappa and AC1 side by side, as a picture and as a table."""
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([2, 3], gap="large")
     known = {name: value for name, value in shown.overall.items() if name in STATISTICS}
     accents = ("fleiss_kappa", "ac1")
     with left:
@@ -161,7 +162,10 @@ def show_readers(shown: Shown) -> None:
     with left:
         if report.table.ordinal:
             st.markdown("**Severity drift**: mean steps to the other readers of the same case")
-            dots = [Dot(one.reader, one.drift, report.model is not None and one is profiles[-1]) for one in profiles]
+            dots = [
+                Dot(short_name(one.reader), one.drift, report.model is not None and one is profiles[-1])
+                for one in profiles
+            ]
             st.plotly_chart(
                 interval_plot(dots, title="Less severe | steps | more severe", zero=True),
                 config=CONFIG,
@@ -325,7 +329,7 @@ def _show_model(report: AgreementReport, name: str) -> None:
 def _profile_frame(profiles: list[ReaderProfile]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "Reader": [one.reader for one in profiles],
+            "Reader": [short_name(one.reader) for one in profiles],
             "Reads": [one.reads for one in profiles],
             "Agrees with most others": [
                 "-"
@@ -349,7 +353,12 @@ def _show_confidence(profiles: list[ReaderProfile]) -> None:
         return
     st.markdown("**Confidence against agreement with the others**")
     chosen = st.selectbox(
-        "Reader", list(stated), key="confidence_reader", width=300, help="Readers who stated how sure they were."
+        "Reader",
+        list(stated),
+        format_func=short_name,
+        key="confidence_reader",
+        width=300,
+        help="Readers who stated how sure they were.",
     )
     st.plotly_chart(
         confidence_plot(stated[str(chosen)].confidence),

@@ -22,6 +22,8 @@ from pages.parts.tables import harmless
 _CHECKED = "import_checked"
 _DONE = "import_done"
 _SHOWN_ERRORS = 500
+_MOST_AT_ONCE = 50_000
+"""Rows that the page writes; more take minutes in which nobody else can record anything."""
 _MEANS_ITSELF = "as it stands"
 SUPERSEDE = (
     "Nothing is ever deleted. To correct an import, correct the table and import it again: what is the same stays, and "
@@ -152,7 +154,8 @@ def check_and_import(run: Import, *, content: Mapping[str, object], noun: str) -
         ):
             checked = _run(run, signature, dry_run=True) or checked
         current = checked[1] if checked is not None and checked[0] == signature else None
-        ready = current is not None and current.dry_run and not current.errors and current.added > 0
+        ready = current is not None and current.dry_run and not current.errors
+        ready = ready and current is not None and 0 < current.added <= _MOST_AT_ONCE
         if (
             ready
             and current is not None
@@ -172,6 +175,12 @@ def check_and_import(run: Import, *, content: Mapping[str, object], noun: str) -
     if current is None:
         st.caption("Check the table first. Either all of it is written, or nothing.")
         return
+    if current.added > _MOST_AT_ONCE:
+        st.warning(
+            f"{current.added:,} {noun} take minutes to write, in which nobody else can record anything. Import them on "
+            "the machine with `second-read import-reads` or `import-predictions`, when nobody works.",
+            icon=":material/hourglass_top:",
+        )
     _show_report(current, noun=noun)
 
 
