@@ -10,8 +10,13 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.services.evaluation_choices import evaluation_choices
+from core.services.evaluation_document import evaluation_document
 from core.services.evaluation_gather import prepare
+from core.services.evaluation_text import size_words
+from core.services.evaluation_values import SYSTEM_PREFIX
+from core.services.robustness import robustness_summary
 from pages.parts.actions import show_notice
+from pages.parts.document_files import offer_document
 from pages.parts.evaluation_controls import choose_request, choose_rule, show_hidden, show_label_import
 from pages.parts.evaluation_kept import kept_comparison, kept_result
 from pages.parts.evaluation_sections import (
@@ -23,7 +28,7 @@ from pages.parts.evaluation_sections import (
     show_threshold,
     show_tiles,
 )
-from pages.parts.evaluation_words import auc_words, size_words
+from pages.parts.evaluation_words import auc_words
 from pages.parts.session import current_settings, require_permission
 
 
@@ -74,6 +79,21 @@ except SecondReadError as err:
 st.markdown(
     f"**{result.model_title}** against {result.reference}: AUC **{auc_words(result.auc)}**. {size_words(result)}."
 )
+if user.may(Permission.EXPORT):
+    offer_document(
+        lambda: evaluation_document(
+            settings,
+            result,
+            robustness=None
+            if request.model.startswith(SYSTEM_PREFIX)
+            else robustness_summary(settings, request.model, cohort=request.cohort, actor=user.actor),
+            actor=user.actor,
+        ),
+        label="Report",
+        file_name=f"evaluation-{request.model}".replace(":", "-"),
+        key="ev_report",
+        help="Everything on this page and the model's card in one file.",
+    )
 for sentence in result.caution:
     st.caption(f":material/info: {sentence}")
 
@@ -92,7 +112,6 @@ elif section is Section.COMPARE:
     other = st.selectbox(
         "Against",
         list(others),
-        format_func=lambda name: f"{name}: {others[name]}",
         key="ev_other",
         width=330,
         bind="query-params",

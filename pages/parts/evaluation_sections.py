@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.evaluation.classes import ClassTable
 from core.services.evaluation_compare import ModelComparison
+from core.services.evaluation_text import UNITS, number, size_words, with_interval
 from core.services.evaluation_values import EvaluationResult, Unit
 from core.services.evaluation_view import tradeoff, view_at
 from pages.parts.evaluation_charts import (
@@ -21,19 +22,15 @@ from pages.parts.evaluation_charts import (
     roc_figure,
 )
 from pages.parts.evaluation_words import (
-    UNITS,
     auc_words,
     baseline_frame,
     class_frame,
     estimates_frame,
     matrix_frame,
-    number,
     readers_frame,
     reasons_frame,
     rules_frame,
-    size_words,
     subgroup_frame,
-    with_interval,
 )
 
 _FIGURES = {
@@ -42,9 +39,9 @@ _FIGURES = {
 }
 
 
-def show_matrix(table: ClassTable, *, caption: str, key: str) -> None:
+def show_matrix(table: ClassTable, *, caption: str) -> None:
     """Show a confusion matrix and what it was counted on."""
-    st.dataframe(matrix_frame(table), height="content", key=key, alt="Confusion matrix: reference down, calls across")
+    st.table(matrix_frame(table), border="horizontal", alt="Confusion matrix: reference down, calls across")
     st.caption(caption)
 
 
@@ -119,7 +116,7 @@ def show_threshold(result: EvaluationResult) -> None:
         )
     left, right = st.columns(2)
     with left:
-        show_matrix(view.table, caption=size_words(result), key="ev_matrix")
+        show_matrix(view.table, caption=size_words(result))
         st.dataframe(
             estimates_frame(view.estimates),
             hide_index=True,
@@ -156,7 +153,7 @@ def show_classes(result: EvaluationResult) -> None:
             f"macro F1 {number(result.at.table.macro_f1)}."
         )
     with right:
-        show_matrix(result.at.table, caption=size_words(result), key="ev_matrix_classes")
+        show_matrix(result.at.table, caption=size_words(result))
     st.subheader("Beside what asks for no understanding")
     st.dataframe(
         baseline_frame(result),
@@ -198,7 +195,7 @@ def show_calibration(result: EvaluationResult) -> None:
         )
         st.caption("Numbers at the points: how many in the bin. Bars: Wilson intervals, as if units were independent.")
     with right:
-        show_matrix(result.at.table, caption=size_words(result), key="ev_matrix_calibration")
+        show_matrix(result.at.table, caption=size_words(result))
         if result.tiles is not None:
             tiles = result.tiles
             st.markdown(
@@ -258,7 +255,7 @@ def show_tiles(result: EvaluationResult) -> None:
         )
     with right:
         st.markdown(f"**Called from {tiles.threshold:.3f} on** (the card's threshold of tiles)")
-        show_matrix(tiles.table, caption=size, key="ev_matrix_tiles")
+        show_matrix(tiles.table, caption=size)
         st.dataframe(
             class_frame(tiles.table),
             hide_index=True,
