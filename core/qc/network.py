@@ -74,7 +74,8 @@ class NetworkSink:
                 f"{', '.join(kind.value for kind in CLASSES)} in this order."
             )
         self._model, self._mask, self._scale = model, mask, scale
-        cell_um = model.tile_px * model.mpp / 2
+        # Never enlarged: an enlarged picture is blurred, and the network says so (9 of 10 clean tiles at four times).
+        cell_um = model.tile_px / 2 * max(model.mpp, scale.um_per_px / scale.fine)
         self._per_block = max(1, round(scale.block * scale.um_per_px / cell_um))
         self._cell_px = scale.block / self._per_block
         rows = max(1, int(np.ceil(scale.size.height / self._cell_px)))
