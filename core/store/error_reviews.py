@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,15 +90,19 @@ def insert_error_review(
     return _error(rows_of(database, "SELECT * FROM error_reviews WHERE error_id = ?", (error_id,))[0])
 
 
-def standing_error_reviews(database: Database, slide_ids: Sequence[str] | None = None) -> tuple[ErrorReviewRecord, ...]:
-    """Return the codes that no other supersedes, in the order they were given; of some slides only if named."""
+def standing_error_reviews(
+    database: Database, slide_ids: Sequence[str], *, model: str | None = None
+) -> tuple[ErrorReviewRecord, ...]:
+    """Return the codes on some slides that no other supersedes, in the order they were given; of one model if named."""
     rows = rows_of(
         database,
-        """SELECT * FROM error_reviews WHERE error_id NOT IN
-           (SELECT supersedes FROM error_reviews WHERE supersedes IS NOT NULL) ORDER BY error_id""",
+        """SELECT error_reviews.* FROM error_reviews JOIN runs USING (run_id)
+           WHERE error_reviews.slide_id IN (SELECT value FROM json_each(?)) AND (? IS NULL OR runs.model = ?)
+             AND error_id NOT IN (SELECT supersedes FROM error_reviews WHERE supersedes IS NOT NULL)
+           ORDER BY error_id""",
+        (json.dumps(list(slide_ids)), model, model),
     )
-    wanted = None if slide_ids is None else frozenset(slide_ids)
-    return tuple(_error(row) for row in rows if wanted is None or row["slide_id"] in wanted)
+    return tuple(_error(row) for row in rows)
 
 
 def insert_overlap_score(
