@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from core.explain.methods import METHODS, Method
 
-MAP_STOPS = ((-1.0, (140, 81, 10)), (0.0, (245, 245, 245)), (1.0, (0, 92, 80)))
+MAP_STOPS = ((-1.0, (166, 97, 26)), (0.0, (245, 245, 245)), (1.0, (1, 133, 113)))
 """Brown speaks against the target, green for it: neither the reds of probability nor the violets of attention, and
 told apart by colour-blind readers."""
 SMOOTHED_SHARE = 0.06

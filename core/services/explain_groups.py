@@ -67,14 +67,14 @@ def tile_groups(settings: Settings, slide_id: str, *, count: int, actor: str) ->
         probability = _by_place(table, card)
         return TileGroups(f"what {card.name} sees", _indexed(index, count, tiles.tile_mm2, probability))
     found = cluster_tiles(_measures(table), count=count)
-    boxes = [Region(*map(int, box)) for box in table[["x", "y", "width", "height"]].to_numpy(np.int64)]
+    boxes = table[["x", "y", "width", "height"]].to_numpy(np.int64)
     groups = [
         TileGroup(
             number + 1,
             size,
             size * tiles.tile_mm2,
             float(tiles.target[found.labels == number].mean()),
-            tuple(boxes[row] for row in found.representatives[number]),
+            tuple(Region(*map(int, box)) for box in boxes[found.representatives[number]]),
         )
         for number, size in enumerate(found.sizes)
     ]

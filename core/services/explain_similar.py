@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain import JobKind, Region
+from core.domain import JobKind, Region, SlideStatus
 from core.explain.neighbours import centred, nearest
-from core.services import explain_files, jobs
+from core.roles import Permission
+from core.services import catalogue, explain_files, jobs
+from core.services.authority import require_now
 from core.services.explain import EMBEDDINGS, WHAT, seen_run
 from core.services.explain_index import SlideIndex, index_digest, read_index
 from core.services.visibility import visibility_in
@@ -21,7 +23,7 @@ from core.settings import Settings
 from core.store import cases, results
 from core.store.connection import Log, open_log, reading
 from core.store.records import Json
-from models.cards import ModelCard
+from models.cards import ModelCard, load_card
 
 MOST_SLIDES = 300
 """Slides that are compared with one; the figures say how many there were."""
@@ -73,6 +75,28 @@ def request_embeddings(settings: Settings, slide_id: str, *, model: str | None =
     return jobs.enqueue_task(
         settings, slide_id, kind=JobKind.EXPLAIN, payload=embeddings_payload(card.name), actor=actor
     )
+
+
+def request_cohort(settings: Settings, *, model: str, actor: str) -> int:
+    """Queue the embeddings of every slide with a result of a model that is not embedded yet; return how many.
+
+    Raises:
+        NotFoundError: no such model.
+        NotAllowedError: the actor may not manage jobs.
+    """
+    require_now(settings, actor, Permission.OPERATE)
+    card = load_card(model)
+    queued = 0
+    for slide in catalogue.list_slides(settings):
+        done = explain_files.path_of(settings, slide.slide_id, index_digest(slide.sha256, card)).is_file()
+        if slide.status is not SlideStatus.OK or done:
+            continue
+        if not any(run.model == model for run in catalogue.slide_runs(settings, slide.slide_id)):
+            continue
+        payload = embeddings_payload(model)
+        jobs.enqueue_task(settings, slide.slide_id, kind=JobKind.EXPLAIN, payload=payload, actor=actor)
+        queued += 1
+    return queued
 
 
 def embeddings_payload(model: str) -> Json:

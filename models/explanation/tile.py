@@ -20,7 +20,8 @@ LIME, INTEGRATED_GRADIENTS = "lime", "integrated_gradients"
 LIME_SEEDS = (11, 12, 13)
 """Three fits: their mean is the map, their spread is told."""
 WEIGHT_SEEDS = (101, 102)
-"""Of the random weights of the sanity check."""
+"""Of the random weights of the sanity check: of both for the maps by gradients, which cost little, and of the first for
+those that ask the networks hundreds of times."""
 
 Map = NDArray[np.float32]
 """(H, W) at the tile's pixels."""
@@ -44,7 +45,7 @@ class ExplainedTile:
     lime_weights: NDArray[np.float64]
     """(seeds, K)"""
     random: Mapping[str, tuple[Map, ...]]
-    """The same maps of the networks with random weights, one a draw."""
+    """The same maps of the networks with random weights, one a draw; see `WEIGHT_SEEDS`."""
 
 
 def explain_tile(
@@ -66,7 +67,7 @@ def explain_tile(
         lime_seeds: At least two.
         weight_seeds: At least one.
     """
-    total = 5 * (1 + len(weight_seeds))
+    total = 5 + 5 + 3 * (len(weight_seeds) - 1)
     done = 0
 
     def told() -> None:
@@ -75,13 +76,17 @@ def explain_tile(
         done += 1
 
     colours = as_colours(tile)
-    found, grains = _plain_maps(model, colours, told)
+    found, grains = _cams(model, colours, told)
+    told()
+    found[OCCLUSION], grains[OCCLUSION] = occlusion(model, colours)
     told()
     gradients = integrated_gradients(model, colours)
     told()
     weights = lime_weights(model, colours, pieces, seeds=lime_seeds)
     maps = {**found, LIME: on_pixels(weights.mean(axis=0), pieces), INTEGRATED_GRADIENTS: gradients.values}
-    draws = [_random_maps(model, colours, pieces, seed, told) for seed in weight_seeds]
+    draws = [
+        _random_maps(model, colours, pieces, seed, told, covering=place == 0) for place, seed in enumerate(weight_seeds)
+    ]
     return ExplainedTile(
         gradients.probability,
         gradients.of_glass,
@@ -89,28 +94,34 @@ def explain_tile(
         maps,
         {**grains, LIME: f"{weights.shape[1]} superpixels", INTEGRATED_GRADIENTS: "single pixels"},
         weights,
-        {name: tuple(draw[name] for draw in draws) for name in maps},
+        {name: tuple(draw[name] for draw in draws if name in draw) for name in maps},
     )
 
 
-def _plain_maps(model: TargetModel, colours: Tensor, told: Callable[[], None]) -> tuple[dict[str, Map], dict[str, str]]:
+def _cams(model: TargetModel, colours: Tensor, told: Callable[[], None]) -> tuple[dict[str, Map], dict[str, str]]:
     told()
     cam, cam_grain = class_activation(model, colours, grad_cam_cells)
     told()
     cam_pp, pp_grain = class_activation(model, colours, grad_cam_pp_cells)
-    told()
-    covered, covered_grain = occlusion(model, colours)
-    maps = {GRAD_CAM: cam, GRAD_CAM_PP: cam_pp, OCCLUSION: covered}
-    return maps, {GRAD_CAM: cam_grain, GRAD_CAM_PP: pp_grain, OCCLUSION: covered_grain}
+    return {GRAD_CAM: cam, GRAD_CAM_PP: cam_pp}, {GRAD_CAM: cam_grain, GRAD_CAM_PP: pp_grain}
 
 
 def _random_maps(
-    model: TargetModel, colours: Tensor, pieces: NDArray[np.int64], seed: int, told: Callable[[], None]
+    model: TargetModel,
+    colours: Tensor,
+    pieces: NDArray[np.int64],
+    seed: int,
+    told: Callable[[], None],
+    *,
+    covering: bool,
 ) -> dict[str, Map]:
     drawn = with_random_weights(model, seed=seed)
-    maps, _ = _plain_maps(drawn, colours, told)
+    maps, _ = _cams(drawn, colours, told)
     told()
     maps[INTEGRATED_GRADIENTS] = integrated_gradients(drawn, colours).values
-    told()
-    maps[LIME] = on_pixels(lime_weights(drawn, colours, pieces, seeds=(seed,))[0], pieces)
+    if covering:
+        told()
+        maps[OCCLUSION], _ = occlusion(drawn, colours)
+        told()
+        maps[LIME] = on_pixels(lime_weights(drawn, colours, pieces, seeds=(seed,))[0], pieces)
     return maps
