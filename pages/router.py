@@ -51,6 +51,11 @@ EVALUATION = st.Page(
     title="Evaluation",
     help="A model against a reference: curves, thresholds, calibration, subgroups, another model, robustness.",
 )
+EXPLANATION = st.Page(
+    "explanation.py",
+    title="Explanation",
+    help="What a call rests on: the removal test, maps of tiles with their checks, and what looks alike.",
+)
 AGREEMENT = st.Page(
     "agreement.py",
     title="Agreement",
@@ -76,6 +81,11 @@ PEOPLE = st.Page(
     title="People and roles",
     help="For leads: who may sign in and do what, sessions, and reading schemes.",
 )
+ERRORS = st.Page(
+    "error_review.py",
+    title="Errors",
+    help="What a model missed or called wrongly, the worst first, and why, as two readers see it.",
+)
 DEMONSTRATION = st.Page(
     "demonstration.py",
     title="Five-minute story",
@@ -99,6 +109,8 @@ GROUPS = (
         "Evaluate",
         (
             Link(EVALUATION, ":material/query_stats:", Permission.SEE_REPORTS),
+            Link(ERRORS, ":material/report:", Permission.SEE_REPORTS),
+            Link(EXPLANATION, ":material/insights:"),
             Link(AGREEMENT, ":material/diversity_3:", Permission.SEE_REPORTS),
             Link(REPORTS, ":material/summarize:", Permission.SEE_REPORTS),
         ),
