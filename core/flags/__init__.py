@@ -27,6 +27,7 @@ from core.flags.evidence import (
     SystemCall,
     disagreement_probability,
     margin,
+    margin_of,
 )
 from core.flags.flag import Flag
 from core.flags.limits import no_result, out_of_distribution, qc_limited
@@ -46,6 +47,7 @@ __all__ = [
     "disagreement_probability",
     "is_drawn",
     "margin",
+    "margin_of",
     "system_probability",
 ]
 

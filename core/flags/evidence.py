@@ -47,6 +47,8 @@ class SlideEvidence:
     """The most suspicious tile."""
     carrying_artefact: float | None
     """Share of the tissue carrying the call that is artefact, 0-1."""
+    score_without_artefact: float | None = None
+    """The same score over the tiles that no artefact spoils; None where it cannot be told."""
     model: str = ""
     weights_sha256: str = ""
     overridden: bool = False
@@ -57,6 +59,8 @@ class SlideEvidence:
     """The conformal set of labels; None without a calibration, empty = unlike every class of the calibration."""
     calibration: str = ""
     """Which calibration the labels come from, and at which error rate."""
+    unlike: str = ""
+    """How the slide is unlike usual slides of the model, in words; empty where it is not, or nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)

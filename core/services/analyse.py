@@ -1,4 +1,4 @@
-"""One slide from file to result: open, find tissue, cut tiles, predict, measure quality, aggregate, write."""
+"""One slide from file to result: open, measure quality, find tissue, cut tiles, predict, aggregate, write."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from core.services.authority import require_now
 from core.services.fit import Override, fit_settings, override_words
 from core.services.flagging import refresh_flags
 from core.services.outcomes import OF_THE_SLIDE, status_of
+from core.services.qc_measure import QcResult
+from core.services.qc_of_run import measured_quality, with_quality
 from core.services.run_files import THUMBNAIL_PX, RunFolder
 from core.services.tile_results import analyse_tiles
+from core.services.unlikeness import measured_colours
 from core.settings import Settings
 from core.slides import SlideReader, open_slide, sha256_of
 from core.store.connection import open_log, writing
@@ -72,8 +75,14 @@ def analyse_slide(
     try:
         with open_slide(Path(slide.path), mpp=slide.mpp_override) as reader:
             run = _with_facts(run, reader, sha256_of(Path(slide.path)))
+            folder = RunFolder.of(settings, slide_id, run_id)
+            folder.write_image("thumbnail.jpg", reader.thumbnail(THUMBNAIL_PX))
+            # Before anything that may refuse the slide: a slide that no model reads has a quality all the same.
+            _require_mpp(reader, slide)
+            quality = measured_quality(settings, slide, reader, folder, cancelled=cancelled)
+            run = with_quality(run, quality)
             run = _analyse_open(
-                settings, slide, card, run, reader, override=override, progress=progress, cancelled=cancelled
+                settings, slide, card, run, reader, quality, override=override, progress=progress, cancelled=cancelled
             )
         if run.status is SlideStatus.OK:
             run = apply_active(settings, run, card, active, progress=progress, cancelled=cancelled)
@@ -92,24 +101,35 @@ def _analyse_open(
     card: ModelCard,
     run: RunResult,
     reader: SlideReader,
+    quality: QcResult,
     *,
     override: Override | None,
     progress: Progress | None,
     cancelled: Callable[[], bool] | None,
 ) -> RunResult:
     folder = RunFolder.of(settings, slide.slide_id, run.run_id)
-    folder.write_image("thumbnail.jpg", reader.thumbnail(THUMBNAIL_PX))
     mpp = _require_mpp(reader, slide)
     run = replace(run, settings={**run.settings, **fit_settings(card, slide, mpp, override=override)})
     run = replace(run, message=override_words(run) or "")
     mask = find_tissue(reader, settings.tissue)
-    run = replace(run, tissue_mm2=mask.area_mm2)
+    colours = measured_colours(reader, mask)
+    run = replace(run, tissue_mm2=mask.area_mm2, settings={**run.settings, **colours})
     if not mask.mask.any():
         message = "No tissue was found on the slide: it is empty, or all of it is glass, ink or dust."
         return replace(run, status=SlideStatus.NO_TISSUE, message=message)
     model = shared_model(card.name, settings.device)
     return analyse_tiles(
-        settings, card, model, run, reader, mpp, mask, folder=folder, progress=progress, cancelled=cancelled
+        settings,
+        card,
+        model,
+        run,
+        reader,
+        mpp,
+        mask,
+        artefacts=quality.map,
+        folder=folder,
+        progress=progress,
+        cancelled=cancelled,
     )
 
 

@@ -22,8 +22,20 @@ from core.settings import Settings
 from core.store.connection import Log, open_log, reading, writing
 from core.store.events import Action, append_event, calibration_entity, events_of_kind
 from core.store.evidence import RunFacts
-from core.uncertainty import Method, prediction_sets
+from core.uncertainty import Method, needed_cases, prediction_sets
 from core.uncertainty.monitoring import EVERYTHING, CalibrationFile, Group, choose, parse_calibration
+
+__all__ = [
+    "SIZE_LIMIT",
+    "CalibrationInUse",
+    "Calibrations",
+    "Method",
+    "add_calibration",
+    "calibrations_in",
+    "labels_of",
+    "list_calibrations",
+    "needed_cases",
+]
 
 SIZE_LIMIT = 5_000_000
 """Characters of a calibration file: about 250,000 calibration cases."""

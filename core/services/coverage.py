@@ -6,7 +6,7 @@ A set holds classes of a model, a resolution names a read: they meet where a cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,7 +17,7 @@ from core.services.calibrations import CalibrationInUse, Calibrations, calibrati
 from core.services.triage_board import hidden_cases
 from core.settings import Settings
 from core.store.board import settled_cases
-from core.store.connection import open_log, reading
+from core.store.connection import Log, open_log, reading
 from core.store.evidence import CaseFacts, RunFacts, facts_of_cases
 from core.uncertainty.monitoring import CoverageCheck, Group, Resolved, coverage_checks
 
@@ -53,23 +53,15 @@ def coverage_of(settings: Settings, *, actor: str) -> tuple[Coverage, ...]:
     with open_log(settings) as database, reading(database):
         require(database, actor, Permission.SEE_REPORTS)
         calibrations = calibrations_in(database)
-        hidden = hidden_cases(database, actor)
-        settled = {one.case_id: one.category for one in settled_cases(database) if one.case_id not in hidden}
-        facts = facts_of_cases(database, list(settled)) if calibrations else {}
-    return tuple(_coverage(used, calibrations, facts, settled) for used in calibrations.values())
+        runs = deciding_runs(database, actor=actor) if calibrations else ()
+    return tuple(_coverage(used, calibrations, runs) for used in calibrations.values())
 
 
 def _coverage(
-    used: CalibrationInUse,
-    calibrations: Calibrations,
-    facts: Mapping[str, CaseFacts],
-    settled: Mapping[str, ReadCategory | None],
+    used: CalibrationInUse, calibrations: Calibrations, runs: Sequence[tuple[RunFacts, ReadCategory]]
 ) -> Coverage:
     found: list[Resolved] = []
-    for case_id, one in facts.items():
-        category, run = settled[case_id], _deciding(one)
-        if run is None or category is None or category is ReadCategory.INDETERMINATE:
-            continue
+    for run, category in runs:
         if run.weights_sha256 != used.file.weights_sha256:
             continue
         labels, _ = labels_of(run, calibrations)
@@ -79,6 +71,31 @@ def _coverage(
     return Coverage(calibration=used, cases=len(found), checks=coverage_checks(found, alpha=used.alpha))
 
 
+def deciding_runs(database: Log, *, actor: str) -> tuple[tuple[RunFacts, ReadCategory], ...]:
+    """Return the run that decides each resolved case with what the resolution calls it; inside a transaction.
+
+    Cases on which a blinded opinion is awaited from the actor are left out, and those settled as indeterminate.
+    """
+    hidden = hidden_cases(database, actor)
+    settled = {
+        one.case_id: one.category
+        for one in settled_cases(database)
+        if one.case_id not in hidden and one.category is not None
+    }
+    found: list[tuple[RunFacts, ReadCategory]] = []
+    for case_id, facts in facts_of_cases(database, list(settled)).items():
+        run, category = _deciding(facts), settled[case_id]
+        if run is not None and category is not ReadCategory.INDETERMINATE:
+            found.append((run, category))
+    return tuple(found)
+
+
+def positive_classes(run: RunFacts) -> tuple[str, ...]:
+    """Return the classes that together are the target of a run's model."""
+    positive = run.settings.get(POSITIVE_CLASSES)
+    return tuple(str(one) for one in cast("list[object]", positive)) if isinstance(positive, list) else ()
+
+
 def _deciding(facts: CaseFacts) -> RunFacts | None:
     """Return the run that carries a case: the one furthest above, or least below, its threshold."""
     scored = [run for run in facts.runs if run.status is SlideStatus.OK and run.score is not None]
@@ -86,6 +103,4 @@ def _deciding(facts: CaseFacts) -> RunFacts | None:
 
 
 def _category(name: str, run: RunFacts) -> ReadCategory:
-    positive = run.settings.get(POSITIVE_CLASSES)
-    known = [str(one) for one in cast("list[object]", positive)] if isinstance(positive, list) else list[str]()
-    return ReadCategory.MALIGNANT if name in known else ReadCategory.BENIGN
+    return ReadCategory.MALIGNANT if name in positive_classes(run) else ReadCategory.BENIGN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from core.discordance import Said
@@ -13,14 +13,23 @@ from core.schemes import INDETERMINATE, Scheme, load_scheme
 from core.services.aggregation_facts import AGGREGATORS
 from core.services.calibrations import Calibrations, calibrations_in, labels_of
 from core.services.scheme_library import schemes_in
+from core.services.unlikeness import References, references_in, strangeness_of
 from core.store.audits import drawn_in
 from core.store.connection import Log
 from core.store.evidence import CaseFacts, RunFacts, facts_of_cases
 from core.store.imports import ImportedPrediction
-from core.store.records import OVERRIDE, POSITIVE_TITLE, DiagnosisRecord
+from core.store.records import OVERRIDE, POSITIVE_TITLE, WITHOUT_ARTEFACT, DiagnosisRecord
 from core.store.reviews import counting_diagnosis
 
 _PLAIN = load_scheme("plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What runs are judged against, by the weights of their model."""
+
+    calibrations: Calibrations
+    references: References
 
 
 def evidence_of(database: Log, case_ids: Sequence[str]) -> dict[str, CaseEvidence]:
@@ -28,8 +37,8 @@ def evidence_of(database: Log, case_ids: Sequence[str]) -> dict[str, CaseEvidenc
     facts = facts_of_cases(database, case_ids)
     named = {read.scheme for one in facts.values() for read in one.recorded if read.scheme is not None}
     schemes = {name: scheme for name, scheme in schemes_in(database).items() if name in named} if named else {}
-    calibrations, drawn = calibrations_in(database), drawn_in(database)
-    found = {case_id: _case(one, schemes, calibrations) for case_id, one in facts.items()}
+    known, drawn = Known(calibrations_in(database), references_in(database)), drawn_in(database)
+    found = {case_id: _case(one, schemes, known) for case_id, one in facts.items()}
     return {case_id: replace(one, drawn=drawn.get(case_id, "")) for case_id, one in found.items()}
 
 
@@ -38,14 +47,14 @@ def case_evidence(database: Log, case_id: str) -> CaseEvidence:
     return evidence_of(database, (case_id,))[case_id]
 
 
-def _case(facts: CaseFacts, schemes: Mapping[str, Scheme], calibrations: Calibrations) -> CaseEvidence:
+def _case(facts: CaseFacts, schemes: Mapping[str, Scheme], known: Known) -> CaseEvidence:
     # The diagnosis that stands is the one recorded last; earlier and superseded ones stay in the log.
     read = counting_diagnosis(facts.recorded)
     scheme = None if read is None or read.scheme is None else schemes.get(read.scheme)
     code = read.code if read is not None and scheme is not None and read.code in scheme.codes else None
     return CaseEvidence(
         read=read.category if read else None,
-        slides=tuple(_slide(run, facts.others.get(run.slide_id, ()), calibrations) for run in facts.runs),
+        slides=tuple(_slide(run, facts.others.get(run.slide_id, ()), known) for run in facts.runs),
         case_id=facts.case_id,
         scheme=scheme if code is not None else None,
         code=code,
@@ -60,9 +69,10 @@ def said_of(read: DiagnosisRecord) -> Said:
     return Said(read.category, read.grade, read.scheme, read.code)
 
 
-def _slide(run: RunFacts, others: Sequence[RunFacts], calibrations: Calibrations) -> SlideEvidence:
+def _slide(run: RunFacts, others: Sequence[RunFacts], known: Known) -> SlideEvidence:
     ok = run.status is SlideStatus.OK
-    labels, calibration = labels_of(run, calibrations) if ok else (None, "")
+    labels, calibration = labels_of(run, known.calibrations) if ok else (None, "")
+    _, unlike = strangeness_of(run, known.references) if ok else (None, "")
     return SlideEvidence(
         slide_id=run.slide_id,
         status=run.status,
@@ -72,6 +82,7 @@ def _slide(run: RunFacts, others: Sequence[RunFacts], calibrations: Calibrations
         positive=str(run.settings.get(POSITIVE_TITLE) or "the target class"),
         peak=run.peak,
         carrying_artefact=run.carrying_artefact,
+        score_without_artefact=_without_artefact(run) if ok else None,
         model=run.model,
         weights_sha256=run.weights_sha256,
         overridden=OVERRIDE in run.settings,
@@ -83,7 +94,15 @@ def _slide(run: RunFacts, others: Sequence[RunFacts], calibrations: Calibrations
         aggregations=_aggregations(run),
         labels=labels,
         calibration=calibration,
+        unlike=unlike,
     )
+
+
+def _without_artefact(run: RunFacts) -> float | None:
+    """Return the deciding score over the tiles that no artefact spoils; None where none is left or no rule decides."""
+    told = run.settings.get(WITHOUT_ARTEFACT)
+    score = cast("Mapping[str, object]", told).get("decision_score") if isinstance(told, Mapping) else None
+    return float(score) if isinstance(score, int | float) else None
 
 
 def _aggregations(run: RunFacts) -> tuple[AggregationCall, ...]:

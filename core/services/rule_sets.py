@@ -29,6 +29,35 @@ class RuleSetState:
     """Why it was activated."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChange:
+    """One thing that was done with a rule set."""
+
+    version: str
+    activated: bool
+    """False = drafted."""
+    by: str
+    at: datetime
+    reason: str = ""
+    before: str = ""
+    """The set that counted until then."""
+
+
+def changes_in(database: Log) -> tuple[RuleChange, ...]:
+    """Return every draft and activation in the order they happened; inside a transaction."""
+    return tuple(
+        RuleChange(
+            version=event.entity.removeprefix(rules_entity("")),
+            activated=event.action == Action.RULES_ACTIVATED,
+            by=event.actor,
+            at=event.at_utc,
+            reason=str(event.payload.get("reason", "")),
+            before=str(event.payload.get("before", "")),
+        )
+        for event in events_of_kind(database, "rules")
+    )
+
+
 def built_in(settings: Settings) -> RuleSet:
     """Return the rule set that counts until another is activated."""
     flags = settings.flags

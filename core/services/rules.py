@@ -17,12 +17,12 @@ from core.domain import FlagKind, ReadCategory
 from core.errors import ConflictError, InputError, NotFoundError
 from core.flags import CaseEvidence, case_flags, disagreement_probability, system_probability
 from core.roles import Permission
-from core.rules import RuleSet, Threshold, parse_rules, rules_text
+from core.rules import ANY, RuleSet, Threshold, parse_rules, rules_text
 from core.services.answers import plain_text
 from core.services.authority import ActorKind, kind_of, require, require_now
 from core.services.evidence import evidence_of
 from core.services.flagging import cases_due, refresh_flags
-from core.services.rule_sets import RuleSetState, active_rules, built_in, states_in
+from core.services.rule_sets import RuleChange, RuleSetState, active_rules, built_in, changes_in, states_in
 from core.services.visibility import blinds_of
 from core.settings import Settings
 from core.store.connection import Log, open_log, reading, writing
@@ -31,7 +31,9 @@ from core.store.summary_pages import hidden_unread
 from core.triage import threshold_for_capacity
 
 __all__ = [
+    "ANY",
     "CaseChange",
+    "RuleChange",
     "RuleSet",
     "RulesPreview",
     "RuleSetState",
@@ -42,6 +44,7 @@ __all__ = [
     "list_rules",
     "parse_rules",
     "preview_rules",
+    "rule_history",
     "rules_text",
 ]
 
@@ -89,6 +92,12 @@ def list_rules(settings: Settings) -> tuple[RuleSetState, ...]:
     """Return every rule set, the built-in one first, then in the order they were drafted."""
     with open_log(settings) as database, reading(database):
         return tuple(states_in(database, settings).values())
+
+
+def rule_history(settings: Settings) -> tuple[RuleChange, ...]:
+    """Return every draft and activation of a rule set, the latest first."""
+    with open_log(settings) as database, reading(database):
+        return changes_in(database)[::-1]
 
 
 def draft_rules(settings: Settings, text: str, *, actor: str) -> RuleSetState:

@@ -64,6 +64,7 @@ class Action(StrEnum):
     RULES_ACTIVATED = "rules.activated"
     CALIBRATION_ADDED = "calibration.added"
     AUDIT_DRAWN = "audit.drawn"
+    REFERENCE_FITTED = "reference.fitted"
     LABELS_IMPORTED = "labels.imported"
     ERROR_CODED = "error.coded"
     OVERLAP_SCORED = "overlap.scored"
@@ -120,6 +121,11 @@ def calibration_entity(weights_sha256: str) -> str:
 def audit_entity(draw: int) -> str:
     """Return how events name a draw of unflagged cases."""
     return f"audit:{draw}"
+
+
+def reference_entity(weights_sha256: str) -> str:
+    """Return how events name what usual slides of a model look like."""
+    return f"reference:{weights_sha256}"
 
 
 def append_event(database: Database, action: str, *, entity: str, actor: str, payload: Json | None = None) -> int:
