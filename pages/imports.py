@@ -18,6 +18,7 @@ from pages.parts.import_parts import (
     check_and_import,
     choose_prediction_columns,
     choose_words,
+    likely_scheme,
     show_done,
     show_history,
 )
@@ -55,13 +56,16 @@ schemes = {one.scheme.name: one.scheme for one in list_schemes(settings)}
 with st.container(border=True):
     if what == READS:
         mapping = choose_mapping(upload, key="import", with_model=False, all_fields=True)
+        columns = mapping.readers if mapping.layout is Layout.WIDE else (mapping.category,) if mapping.category else ()
+        ordered = sorted(schemes, key=lambda one: (one != PLAIN, schemes[one].title))
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = str(
                 st.selectbox(
                     "Reading scheme",
-                    sorted(schemes, key=lambda one: (one != PLAIN, schemes[one].title)),
+                    ordered,
+                    index=ordered.index(likely_scheme(upload, columns, {one: schemes[one] for one in ordered})),
                     format_func=lambda one: schemes[one].title,
-                    key="import_scheme",
+                    key=f"import_scheme_{upload.sha256[:12]}",
                     width=300,
                     help="What the results may be. Codes, titles and usual other spellings are understood.",
                 )
@@ -85,7 +89,6 @@ with st.container(border=True):
                 "Add cases that are not in the log", key="import_add_cases", help="Without it they are errors."
             )
         words = choose_words(upload, mapping, schemes[name])
-        columns = mapping.readers if mapping.layout is Layout.WIDE else (mapping.category or "",)
         ready = (
             bool(mapping.readers) if mapping.layout is Layout.WIDE else None not in (mapping.reader, mapping.category)
         )

@@ -30,13 +30,15 @@ def guess_case(table: CsvTable) -> str:
 def guess_mapping(table: CsvTable) -> ReadsMapping:
     """Return a mapping of which every column is in the table; its layout is wide or long, never left open."""
     case = guess_case(table)
+    repeats = len(set(table.column(case))) < len(table.rows)
     try:
         found = resolve(table, ReadsMapping(case=case))
     except InputError:
-        return ReadsMapping(case=case, layout=Layout.WIDE)
-    if found.layout is Layout.WIDE or _repeats(table, case) is False:
+        return ReadsMapping(case=case, layout=Layout.LONG if repeats else Layout.WIDE)
+    if not repeats:
         return found if found.layout is Layout.WIDE else _wide(table, case, otherwise=found)
     lower = {name.casefold(): name for name in table.columns}
+    found = found if found.layout is Layout.LONG else replace(found, reader=lower.get("reader"), category=None)
     taken = {found.case, found.reader, found.category}
     fields: dict[str, str | None] = {}
     for field in OPTIONAL_FIELDS:
@@ -50,11 +52,6 @@ def words_in(table: CsvTable, columns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the different cells of some columns, sorted; none where they are more than words of a scheme would be."""
     words = sorted({cell for column in columns for cell in table.column(column) if cell})
     return tuple(words) if len(words) <= MOST_CATEGORIES else ()
-
-
-def _repeats(table: CsvTable, case: str) -> bool:
-    cells = table.column(case)
-    return len(set(cells)) < len(cells)
 
 
 def _wide(table: CsvTable, case: str, *, otherwise: ReadsMapping) -> ReadsMapping:

@@ -124,7 +124,6 @@ PUBLISHED_FIGURES: tuple[PublishedFigure, ...] = (
         title="AC1 on whether a slide is usable, before and after curation with HistoQC",
         figure=".43 to .59, then .79 to .93",
         source="Chen et al., J Pathol 2021, 1,814 slides",
-        compare_with="ac1",
     ),
     PublishedFigure(
         title="Major and minor discordance on second review",

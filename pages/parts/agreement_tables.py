@@ -39,6 +39,7 @@ def show_overall(shown: Shown) -> None:
             hide_index=True,
             height="content",
             key="overall_table",
+            placeholder="-",
             alt="Statistics of agreement with intervals",
             column_config={
                 "Meaning": st.column_config.TextColumn(width="large"),
@@ -139,6 +140,7 @@ def show_cases(shown: Shown) -> None:
             hide_index=True,
             height=560,
             key="spread_table",
+            placeholder="-",
             on_select="rerun" if shown.in_log else "ignore",
             selection_mode="single-row",
             column_config={
@@ -179,6 +181,7 @@ def show_readers(shown: Shown) -> None:
             _profile_frame(profiles),
             hide_index=True,
             height="content",
+            placeholder="-",
             key="profile_table",
             alt="Profile of each reader",
         )
@@ -196,7 +199,8 @@ def show_influence(shown: Shown) -> None:
             icon=":material/psychology:",
         )
     else:
-        told = f"{shown.pairs} pairs of reads, before and after the model's result" if shown.in_log else ""
+        noun = "pair" if shown.pairs == 1 else "pairs"
+        told = f"{shown.pairs} {noun} of reads, before and after the model's result" if shown.in_log else ""
         told += f", {shown.pairs_with_reference} of them on resolved cases, by which right is judged" if told else ""
         st.caption(
             f"{told}. Shares with 95 % intervals over cases." if told else "Shares with 95 % intervals over cases."
@@ -238,6 +242,7 @@ def show_literature(shown: Shown) -> None:
         hide_index=True,
         height="content",
         key="published_tables",
+        placeholder="-",
         alt="Agreement here and in published tables",
         column_config={
             name: st.column_config.NumberColumn(format="%.3f") for name in ("Fleiss' kappa", "AC1", "Quadratic kappa")
@@ -297,6 +302,7 @@ def _show_categories(report: AgreementReport) -> None:
             hide_index=True,
             height="content",
             key="category_table",
+            placeholder="-",
             column_config={"Value": st.column_config.NumberColumn(format="%.3f")},
             alt="Agreement on each category",
         )

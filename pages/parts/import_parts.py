@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -32,6 +32,13 @@ SUPERSEDE = (
 
 Import = Callable[[bool], ImportReport]
 """Runs the import; True = only say what would happen."""
+
+
+def likely_scheme(upload: Upload, columns: Sequence[str], schemes: Mapping[str, Scheme]) -> str:
+    """Return the first scheme that knows every word in some columns, else the first; as a first offer."""
+    words = words_in(upload.table, tuple(columns))
+    knowing = (name for name, one in schemes.items() if words and all(one.code_of(word) for word in words))
+    return next(knowing, next(iter(schemes)))
 
 
 def choose_words(upload: Upload, mapping: ReadsMapping, scheme: Scheme) -> dict[str, str]:
@@ -63,7 +70,7 @@ def choose_words(upload: Upload, mapping: ReadsMapping, scheme: Scheme) -> dict[
 def choose_prediction_columns(upload: Upload) -> PredictionsMapping | None:
     """Show which column is what in a table of predictions; None while something is missing."""
     columns, key = list(upload.table.columns), f"predict_{upload.sha256[:12]}"
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = st.columns(2, gap="medium")
     with left:
         wide = st.segmented_control(
             "How the predictions lie in the table",

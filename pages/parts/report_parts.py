@@ -44,17 +44,9 @@ def choose_period(first: datetime) -> Period:
 
 def show_measures(report: Report) -> None:
     """Show every measure with its interval, what it is of, and the literature beside it."""
-    st.dataframe(
-        measures_frame(report.measures),
-        hide_index=True,
-        height="content",
-        row_height=58,
-        key="measures",
-        column_config={
-            "Measure": st.column_config.TextColumn(width=190),
-            "Of what": st.column_config.TextColumn(width="large"),
-            "Literature": st.column_config.TextColumn(width="medium"),
-        },
+    st.table(
+        measures_frame(report.measures).set_index("Measure"),
+        border="horizontal",
         alt="Measures of second opinions with intervals, numbers of cases and the literature",
     )
 
@@ -117,7 +109,7 @@ def trend_plot(points: Sequence[tuple[str, Measure]]) -> go.Figure:
             y=[one.value for _, one in points],
             text=["" if one.value is None else f"n {one.n}" for _, one in points],
             mode="lines+markers+text",
-            textposition="top center",
+            textposition="middle right",
             connectgaps=False,
             line={"color": _TEAL},
             marker={"size": 9},

@@ -85,13 +85,12 @@ def column_choice(
     optional: bool = False,
 ) -> str | None:
     """Let somebody say which column is what, beginning with a guess; None where there is none."""
-    place = columns.index(guess) if guess in columns else None
     chosen = st.selectbox(
         label,
         columns,
-        index=place if place is not None or optional else 0,
+        index=columns.index(guess) if guess in columns else None,
         key=key,
-        placeholder="None",
+        placeholder="None" if optional else "Choose a column",
         help=help,
     )
     return None if chosen is None else str(chosen)
