@@ -76,6 +76,16 @@ SLIDES = st.Page(
     title="Add slides and jobs",
     help="Add slides by folder, manifest or upload, and follow their analysis.",
 )
+RULES = st.Page(
+    "rules.py",
+    title="Rules",
+    help="For leads: which rules flag a case, drafts tried on the cohort, thresholds by cost or by capacity.",
+)
+CALIBRATION = st.Page(
+    "calibration.py",
+    title="Calibration",
+    help="How far a model's calls can be trusted: prediction sets by site and scanner, coverage, slides unlike others.",
+)
 PEOPLE = st.Page(
     "people.py",
     title="People and roles",
@@ -120,6 +130,8 @@ GROUPS = (
         (
             Link(SLIDES, ":material/upload_file:"),
             Link(IMPORTS, ":material/table_rows:", Permission.IMPORT_READS),
+            Link(RULES, ":material/rule:", Permission.MANAGE_RULES),
+            Link(CALIBRATION, ":material/straighten:", Permission.SEE_REPORTS),
             Link(PEOPLE, ":material/group:", Permission.MANAGE_PEOPLE),
             Link(ABOUT, ":material/info:"),
         ),
