@@ -20,7 +20,7 @@ from core.evaluation.intervals import with_intervals
 from models.artefacts.classes import CLASSES, CLEAN
 from models.artefacts.defocus import gaussian
 from models.artefacts.sources import REGION_MPP, Source, tissue_share
-from models.artefacts.tiles import TILE_PX
+from models.artefacts.tiles import CORE_SHARE, TILE_PX
 from models.evaluation.artefact_sets import cut_windows
 from models.evaluation.measuring import predict_probabilities
 from models.torch_model import TorchTileModel
@@ -31,6 +31,8 @@ FloatArray = NDArray[np.float64]
 INK = "ink_of_margin"
 """Ink that the pathologist put on the specimen's surface: no fault of the slide, but nothing to read a tumour from."""
 BY_EYE = "idc_by_eye.csv"
+ACCEPTED = "accepted"
+"""Patches that `is_clean` lets through; nobody looked at each."""
 
 _MIN_TISSUE = 0.25
 """Share of tissue in a window that counts where clean tissue is judged."""
@@ -54,19 +56,20 @@ def breast_by_eye(
         clean: Breast patches of test patients.
 
     Returns:
-        For each kind seen: n, its AUROC against clean by the probability of any artefact (with a 95 % interval over
-        patients), and the share that the likeliest class calls an artefact, and this very artefact.
+        For each kind seen ("clean" are odd colours in which nothing is wrong): n, its AUROC against clean by the
+        probability of any artefact (with a 95 % interval over patients), and the share that the likeliest class calls
+        an artefact, and this very artefact.
     """
     with listed.open(newline="", encoding="utf-8") as file:
         rows = [(row["file"], row["seen"]) for row in csv.DictReader(file)]
     seen = np.array([kind for _, kind in rows])
     images = np.stack([_padded(read_rgb(data / "idc" / name)) for name, _ in rows])
-    kinds = [kind for kind in (*CLASSES[1:], INK) if (seen == kind).any()]
+    kinds = [kind for kind in (*CLASSES[1:], INK, CLEAN) if (seen == kind).any()]
     good = np.stack([_padded(image) for source in clean for image in source.images[:12]])
     of_good = np.array([source.group for source in clean for _ in source.images[:12]])
     p, q = predict_probabilities(model, images), predict_probabilities(model, good)
     groups = np.array([f"idc/{name.split('/')[0]}" for name, _ in rows])
-    found: dict[str, Mapping[str, float]] = {CLEAN: {"n": len(good), "called_artefact": _share_called(q)}}
+    found: dict[str, Mapping[str, float]] = {ACCEPTED: {"n": len(good), "called_artefact": _share_called(q)}}
     for kind in kinds:
         chosen = seen == kind
         scores = 1 - np.concatenate([p[chosen, 0], q[:, 0]])
@@ -74,7 +77,7 @@ def breast_by_eye(
         estimate = with_intervals(
             truth, scores, np.concatenate([groups[chosen], of_good]), metrics={"auroc": auc}, draws=300
         )["auroc"]
-        exact = float("nan") if kind == INK else float((p[chosen].argmax(1) == CLASSES.index(kind)).mean())
+        exact = float((p[chosen].argmax(1) == CLASSES.index(kind)).mean()) if kind in CLASSES[1:] else float("nan")
         found[kind] = {
             "n": int(chosen.sum()),
             **{f"auroc_{name}": value for name, value in estimate.as_dict().items()},
@@ -95,7 +98,7 @@ def masked_pictures(model: TorchTileModel, data: Path) -> Mapping[str, Numbers]:
             covered = np.array([_middle_share(mask, corner) for corner in corners])
             touched = np.array([float(mask[y : y + TILE_PX, x : x + TILE_PX].mean()) for y, x in corners])
             p = predict_probabilities(model, tiles)
-            inside, outside = covered >= 0.25, touched == 0
+            inside, outside = covered >= CORE_SHARE, touched == 0
             keep = inside | outside
             found[path.stem.removesuffix("_mask")] = {
                 "windows_with": int(inside.sum()),

@@ -18,7 +18,8 @@ _TITLES: Mapping[str, str] = {
     "damaged": "damaged",
     "stain": "pale or over-stained",
     "ink_of_margin": "surgical ink on the margin",
-    "clean": "clean",
+    "clean": "nothing wrong, odd colours",
+    "accepted": "the clean patches themselves",
 }
 _SHARES: Mapping[str, str] = {
     "random": "as chance gives it (15 %)",
@@ -27,16 +28,19 @@ _SHARES: Mapping[str, str] = {
     "75": "75 %",
 }
 
+_FEW = 10
+
 Numbers = Mapping[str, Any]
 """Read from JSON."""
 
 
-def markdown(figures: Numbers, shares: Mapping[str, Numbers]) -> str:
+def markdown(figures: Numbers, shares: Mapping[str, Numbers], *, pixels: Numbers | None = None) -> str:
     """Return all tables.
 
     Args:
         figures: What `models.evaluation.artefacts.measure` stored.
         shares: Share of artefact tiles in a batch -> scores.
+        pixels: What benchmarks/artefact_table.py stored; without it its table is left out.
     """
     parts = [
         _classes(figures),
@@ -44,6 +48,7 @@ def markdown(figures: Numbers, shares: Mapping[str, Numbers]) -> str:
         _shares(shares),
         _by_eye(figures["by_eye"]),
         _masks(figures["masks"]),
+        *([] if pixels is None else [_pixels(pixels)]),
         _damage(figures["damage_tiles"]),
         _clean(figures["clean"]),
         _defocus(figures["defocus"]),
@@ -80,8 +85,8 @@ def _stain_and_scale(figures: Numbers) -> str:
     rows = [
         (
             name,
-            _text(found["rest_mean"]),
-            _text(found["any"]),
+            _text(found["rest_mean"], sources=found.get("sources")),
+            _text(found["any"], sources=found.get("sources")),
             *(f"{found[f'rest_{kind}']['value']:.3f}" for kind in CLASSES[1:]),
         )
         for name, found in parts.items()
@@ -116,8 +121,8 @@ def _by_eye(found: Mapping[str, Numbers]) -> str:
         for name, numbers in found.items()
         if "auroc_value" in numbers
     ]
-    clean = found["clean"]
-    rows.append((_TITLES["clean"], f"{clean['n']}", "", _percent(clean["called_artefact"]), ""))
+    accepted = found["accepted"]
+    rows.append((_TITLES["accepted"], f"{accepted['n']}", "", _percent(accepted["called_artefact"]), ""))
     columns = ("seen by eye", "patches", "AUROC against clean", "called an artefact", "called this artefact")
     return f"Real artefacts in breast patches of patients that were not trained on:\n\n{_table(columns, rows)}"
 
@@ -127,8 +132,8 @@ def _masks(found: Mapping[str, Numbers]) -> str:
         (
             name.replace("_", " "),
             f"{numbers['windows_with']} / {numbers['windows_without']}",
-            f"{numbers['auroc_any']:.3f}",
-            f"{next(value for key, value in numbers.items() if key in ('auroc_pen', 'auroc_bubble_edge')):.3f}",
+            _number(numbers["auroc_any"]),
+            _number(next(value for key, value in numbers.items() if key in ("auroc_pen", "auroc_bubble_edge"))),
             _percent(numbers["called_artefact"]),
             _percent(numbers["false_alarms"]),
         )
@@ -143,6 +148,24 @@ def _masks(found: Mapping[str, Numbers]) -> str:
         "false alarms",
     )
     return f"Real pen and coverslip crops, window by window, by the network alone:\n\n{_table(columns, rows)}"
+
+
+def _pixels(found: Numbers) -> str:
+    columns = ("real crop", "taken for um/px", "by", "accuracy", "TPR", "TNR", "NPV", "Dice")
+    rows = [
+        (
+            row["crop"].replace("_", " "),
+            f"{row['um_per_px']:g}",
+            "network and detectors" if row["network"] else "detectors alone",
+            *(_number(row[name]) for name in ("accuracy", "tpr", "tnr", "npv", "dice")),
+        )
+        for row in found["crops"]
+    ]
+    usable = ", ".join(f"{_percent(value)} ({name})" for name, value in found["usable"].items())
+    return (
+        "The same crops pixel by pixel, by the whole of quality control (`benchmarks/artefact_table.py`):\n\n"
+        f"{_table(columns, rows)}\n\nUsable tissue of the real slide CMU-1-Small-Region: {usable}."
+    )
 
 
 def _damage(found: Mapping[str, Numbers]) -> str:
@@ -194,8 +217,15 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _text(estimate: Numbers) -> str:
+def _text(estimate: Numbers, *, sources: Numbers | None = None) -> str:
+    """Value and interval; with fewer than ten source images an interval over them would mean nothing."""
+    if sources is not None and sources["value"] < _FEW:
+        return f"{estimate['value']:.3f} (of {sources['value']:.0f} source{'s' if sources['value'] > 1 else ''})"
     return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:

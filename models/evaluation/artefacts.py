@@ -50,6 +50,8 @@ from models.training.config import read_config
 NAME = "artefacts"
 FIGURES = "figures.json"
 HELD = "held_out.npz"
+PIXELS = "pixels.json"
+"""Written by benchmarks/artefact_table.py, which runs the whole of quality control."""
 FOREST_TILES = 6000
 """Tiles of the training part that the forest learns from, half of them with an artefact."""
 
@@ -110,7 +112,8 @@ def by_hand(train: TileMaker, tiles: HeldOut, *, seed: int) -> NDArray[np.float6
 def at_scale(model: TorchTileModel, test: TileMaker, scale: float) -> Mapping[str, Mapping[str, float]]:
     """Measure on tiles of one scale, um/px, of sources that reach it."""
     tiles = simulated(test, each=60, clean=420, seed=TEST_SEED + 1, um_per_px=scale)
-    return class_scores(tiles.labels, predict_probabilities(model, tiles.images), tiles.groups, draws=100)
+    found = class_scores(tiles.labels, predict_probabilities(model, tiles.images), tiles.groups, draws=100)
+    return {**found, "sources": {"value": float(len(set(tiles.groups.tolist())))}}
 
 
 def speed(model: TorchTileModel, tiles: HeldOut) -> Mapping[str, float]:
@@ -140,7 +143,9 @@ def shares(*, results: Path = RESULTS) -> dict[str, Mapping[str, Mapping[str, fl
 def table(*, results: Path = RESULTS) -> str:
     """Return the Markdown that stands in models/README.md, from what is stored."""
     figures = json.loads((results / FIGURES).read_text(encoding="utf-8"))
-    return markdown(figures, shares(results=results))
+    pixels = results / PIXELS
+    measured = json.loads(pixels.read_text(encoding="utf-8")) if pixels.exists() else None
+    return markdown(figures, shares(results=results), pixels=measured)
 
 
 def main() -> None:
