@@ -19,6 +19,8 @@ from pages.parts.actions import show_notice
 from pages.parts.document_files import offer_document
 from pages.parts.evaluation_controls import choose_request, choose_rule, show_hidden, show_label_import
 from pages.parts.evaluation_kept import kept_comparison, kept_result
+from pages.parts.evaluation_lesions import show_lesions
+from pages.parts.evaluation_robustness import show_robustness
 from pages.parts.evaluation_sections import (
     show_calibration,
     show_classes,
@@ -39,8 +41,9 @@ class Section(StrEnum):
     CLASSES = "Classes and baselines"
     CALIBRATION = "Calibration"
     SUBGROUPS = "Subgroups"
-    TILES = "Tiles"
+    TILES = "Tiles and lesions"
     COMPARE = "Model against model"
+    ROBUSTNESS = "Robustness"
     SOURCES = "Left out and sources"
 
 
@@ -107,6 +110,11 @@ elif section is Section.SUBGROUPS:
     show_subgroups(result)
 elif section is Section.TILES:
     show_tiles(result)
+    if result.tiles is not None:
+        st.subheader("Outlines against called tiles")
+        show_lesions(settings, user, model=request.model, cohort=request.cohort, threshold=result.tiles.threshold)
+elif section is Section.ROBUSTNESS:
+    show_robustness(settings, user, model=request.model, cohort=request.cohort)
 elif section is Section.COMPARE:
     others = {name: title for name, title in choices.models if name != request.model}
     other = st.selectbox(

@@ -16,7 +16,7 @@ from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import STAINS, in_words
 
-_UNIT_WORDS = {"natural": "As the reference speaks", Unit.SLIDE.value: "Slides", Unit.CASE.value: "Cases"}
+_UNITS = {"As the reference speaks": None, "Slides": Unit.SLIDE, "Cases": Unit.CASE}
 
 
 def choose_request(choices: Choices) -> EvaluationRequest:
@@ -26,9 +26,8 @@ def choose_request(choices: Choices) -> EvaluationRequest:
         model = st.selectbox(
             "Model",
             list(titles),
-            format_func=lambda name: f"{name}: {titles[name]}" if name in titles else name,
             key="ev_model",
-            width=330,
+            width=260,
             bind="query-params",
             help="Models with a result on some slide, and systems whose predictions were imported.",
         )
@@ -43,18 +42,15 @@ def choose_request(choices: Choices) -> EvaluationRequest:
         )
         unit = st.segmented_control(
             "Counted once",
-            list(_UNIT_WORDS),
-            format_func=_UNIT_WORDS.__getitem__,
-            default="natural",
+            list(_UNITS),
+            default=next(iter(_UNITS)),
             required=True,
             key="ev_unit",
             bind="query-params",
             help="A case is as suspicious as its most suspicious slide. Readers have a place on the ROC of cases.",
         )
         cohort = _choose_cohort(choices)
-    return EvaluationRequest(
-        model=model or "", reference=reference or "", unit=None if unit == "natural" else Unit(unit), cohort=cohort
-    )
+    return EvaluationRequest(model=model or "", reference=reference or "", unit=_UNITS[unit], cohort=cohort)
 
 
 def choose_rule(rules: Sequence[str], decides: str) -> str | None:
