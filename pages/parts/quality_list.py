@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import User
+from core.services.quality_export import cohort_csv, histoqc_table
 from core.services.quality_table import UNJUDGED, QualityPage, QualityQuery, QualityRow, quality_table
 from core.settings import Settings
 from pages.parts.quality_bulk import show_bulk_actions, show_last_bulk
@@ -69,28 +70,42 @@ def _show_count(page: QualityPage, query: QualityQuery) -> None:
 
 
 def _show_export(settings: Settings, query: QualityQuery, *, user: User) -> None:
-    def rows() -> list[QualityRow]:
+    def table() -> bytes:
         found: list[QualityRow] = []
         while True:
             page = quality_table(settings, actor=user.actor, query=query, offset=len(found), limit=_EXPORT_STEP)
             found += page.rows
             if len(found) >= page.total or not page.rows:
-                return found
+                return export_table(found)
 
     with st.popover("Export", icon=":material/download:"):
-        for label, ending, separator, mime in (
-            ("Table as CSV", "csv", ",", "text/csv"),
-            ("Table as TSV", "tsv", "\t", "text/tab-separated-values"),
+        st.caption("Every slide that passes the filters.")
+        for label, name, mime, content, meaning in (
+            ("This table as CSV", "second-read-quality.csv", "text/csv", table, "With shares and mm², for people."),
+            (
+                "All parts as CSV",
+                "second-read-quality-all.csv",
+                "text/csv",
+                lambda: cohort_csv(settings, query=query, actor=user.actor).encode(),
+                "Every figure that was measured, for programs.",
+            ),
+            (
+                "HistoQC results.tsv",
+                "results.tsv",
+                "text/tab-separated-values",
+                lambda: histoqc_table(settings, query=query, actor=user.actor).encode(),
+                "In the layout of HistoQC; our own columns begin with sr_.",
+            ),
         ):
             st.download_button(
                 label,
-                lambda separator=separator: export_table(rows(), separator=separator),
-                file_name=f"second-read-quality.{ending}",
+                content,
+                file_name=name,
                 mime=mime,
                 on_click="ignore",
-                key=f"qc_export_{ending}",
+                key=f"qc_export_{name}",
                 type="tertiary",
-                help="Every slide that passes the filters, with shares and mm²",
+                help=meaning,
             )
 
 

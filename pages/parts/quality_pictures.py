@@ -7,7 +7,9 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.services.quality_table import QualityRow, SlideQuality
@@ -29,15 +31,42 @@ def overlay_picture(settings: Settings, quality: SlideQuality | None, *, longest
     return _overlaid(str(settings.home / quality.results_dir), longest_px)
 
 
-@st.cache_data(max_entries=4000, show_spinner=False)
-def _overlaid(folder: str, longest_px: int) -> str | None:
+def laid_over(
+    settings: Settings, quality: SlideQuality | None, rgba: NDArray[np.uint8], *, longest_px: int
+) -> Image.Image | None:
+    """Return a slide's thumbnail under a picture of any size that covers the slide; None without a thumbnail.
+
+    Args:
+        settings: Names the home folder.
+        quality: The measurement whose thumbnail it is.
+        rgba: (H, W, 4).
+        longest_px: Longer side of what is returned.
+    """
+    if quality is None or quality.results_dir is None:
+        return None
+    small = _thumbnail(settings.home / quality.results_dir, longest_px)
+    if small is not None:
+        laid = Image.fromarray(rgba).resize(small.size, Image.Resampling.NEAREST)
+        small.paste(laid, mask=laid)
+    return small
+
+
+def _thumbnail(folder: Path, longest_px: int) -> Image.Image | None:
     try:
-        with Image.open(Path(folder) / "thumbnail.jpg") as image:
+        with Image.open(folder / "thumbnail.jpg") as image:
             image.draft("RGB", (2 * longest_px, 2 * longest_px))
             small = image.convert("RGB")
     except OSError:
         return None
     small.thumbnail((longest_px, longest_px))
+    return small
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def _overlaid(folder: str, longest_px: int) -> str | None:
+    small = _thumbnail(Path(folder), longest_px)
+    if small is None:
+        return None
     try:
         with Image.open(Path(folder) / "qc_overlay.png") as overlay:
             # Nearest: a mixture of two classes' colours would be a third class's.

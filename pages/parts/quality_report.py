@@ -73,8 +73,8 @@ def show_findings(row: QualityRow) -> None:
         return
     with st.container(horizontal=True):
         st.metric("Score (0 to 1)", f"{report.score:.2f}", width=130)
-        st.metric("Tissue", area_text(report.tissue_mm2), width=150)
-        st.metric("Usable", area_text(report.usable_mm2), width=150)
+        st.metric("Tissue", area_text(report.tissue_mm2), width=175)
+        st.metric("Usable", area_text(report.usable_mm2), width=175)
         st.metric("Usable share", share_text(report.usable_fraction), width=140)
         st.metric("Sections", report.sections, width=110)
     st.caption(f"Score: {plain(report.formula)}")
@@ -104,6 +104,7 @@ def show_findings(row: QualityRow) -> None:
         column_config={
             "Colour": st.column_config.ImageColumn("", width=36),
             "Class": st.column_config.TextColumn("Class", width=170),
+            "Usable": st.column_config.TextColumn("Usable", width=120),
             "Share of tissue": st.column_config.NumberColumn("Share of tissue", format="percent", width=112),
             **areas,
         },

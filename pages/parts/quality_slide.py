@@ -15,6 +15,7 @@ from core.services.quality_table import QualityQuery, QualityRow, quality_row, s
 from core.services.visibility import visibility
 from core.settings import Settings
 from pages.parts.badges import STAINS, plain, show_badges
+from pages.parts.quality_reference import show_references
 from pages.parts.quality_report import show_findings, show_measures, show_stain, show_suggestion
 from pages.parts.quality_verdict import (
     Suggestion,
@@ -156,12 +157,14 @@ def _show_viewer(settings: Settings, row: QualityRow, *, user: User) -> None:
 
 
 def _show_details(settings: Settings, row: QualityRow, verdicts: SlideVerdicts, *, user: User) -> None:
-    names = ["Artefacts and score", "Stain", "With and without", "Reference", "History", "Measures"]
+    names = ["Artefacts and score", "Stain", "Reference", "History", "Measures"]
     tabs = dict(zip(names, st.tabs(names, key="qc_details"), strict=True))
     with tabs["Artefacts and score"]:
         show_findings(row)
     with tabs["Stain"]:
         show_stain(row)
+    with tabs["Reference"]:
+        show_references(settings, row, user=user)
     with tabs["History"]:
         show_verdict_history(verdicts)
     with tabs["Measures"]:

@@ -170,13 +170,8 @@ def _columns(form: str) -> dict[str, object]:
     }
 
 
-def export_table(rows: Sequence[QualityRow], *, separator: str) -> bytes:
-    """Return slides as a table of text with shares and areas, under the two sentences.
-
-    Args:
-        rows: All slides that fit the filters.
-        separator: Between columns: a comma or a tabulator.
-    """
+def export_table(rows: Sequence[QualityRow]) -> bytes:
+    """Return slides as CSV (UTF-8 with a mark for spreadsheets) with shares and areas, under the two sentences."""
     shares, areas = quality_frame(rows, areas=False), quality_frame(rows, areas=True)
     for kind in ARTEFACTS:
         title = kind.about.title
@@ -188,5 +183,5 @@ def export_table(rows: Sequence[QualityRow], *, separator: str) -> bytes:
         shares[column] = [harmless(value) for value in shares[column]]
     text = io.StringIO()
     text.write(f"# {NOT_FOR_DIAGNOSIS} {PHANTOM_SENTENCE}\n")
-    shares.to_csv(text, index=False, sep=separator)
+    shares.to_csv(text, index=False)
     return text.getvalue().encode("utf-8-sig")

@@ -113,16 +113,16 @@ def _fault(key: str) -> tuple[QcReason | None, QcOrigin | None]:
         key=f"qc_reason_{key}",
         width=230,
     )
-    usual = None if reason is None else usual_origin(reason)
-    options = list(QcOrigin)
+    # Another fault has another usual origin: the field starts anew, with that of this fault.
+    origin_key = f"qc_origin_{key}_{reason}"
+    st.session_state.setdefault(origin_key, None if reason is None else usual_origin(reason))
     origin = st.selectbox(
         "Came into being in",
-        options,
-        index=None if usual is None else options.index(usual),
+        list(QcOrigin),
+        index=None,
         format_func=lambda one: one.value.capitalize(),
         placeholder="Choose",
-        # Another fault has another usual origin: the field starts anew.
-        key=f"qc_origin_{key}_{reason}",
+        key=origin_key,
         width=160,
         help=". ".join(ORIGINS.values()) + ". A rescan mends only what the scan did.",
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from people_kit import CLERK
+from PIL import Image
 
 from core.domain import Stain
 from core.qc.classes import CLASSES, NO_TISSUE, ArtefactClass

@@ -1,0 +1,285 @@
+"""What people and other systems say of a slide's quality, beside our map: figures, the map in three colours, input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar, cast
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import SecondReadError
+from core.qc.classes import ARTEFACTS, ArtefactClass
+from core.roles import Permission
+from core.server.identity import User, short_name
+from core.services.quality_references import (
+    HUMAN_SCORES,
+    ReferenceKind,
+    ReferenceRecord,
+    add_reference,
+    compare_reference,
+    reference_picture,
+    references,
+)
+from core.services.quality_table import QualityRow
+from core.settings import Settings
+from pages.parts.actions import attempt
+from pages.parts.badges import plain, time_in_words
+from pages.parts.forms import form_id
+from pages.parts.quality_pictures import laid_over
+from pages.parts.quality_words import area_text
+
+_KINDS = {
+    ReferenceKind.ANNOTATION: "Drawn or scored by a person",
+    ReferenceKind.GRANDQC: "GrandQC",
+    ReferenceKind.HISTOQC: "HistoQC",
+}
+_FIGURES = {
+    "accuracy": ("Accuracy", "Share of tissue on which both say the same"),
+    "tpr": ("TPR", "Share of what is annotated that was found"),
+    "tnr": ("TNR", "Share of what is not annotated that was not found either"),
+    "npv": ("NPV", "Share of what was not found that is not annotated either: how far clean tissue can be trusted"),
+    "dice": ("Dice", "Twice the common area over the sum of both"),
+    "iou": ("IoU", "Common area over the area of either"),
+}
+T = TypeVar("T")
+_ANY, _USABLE = "An artefact of any kind", "Usable tissue"
+_TYPES = ["geojson", "json", "png", "tif", "tiff", "jpg", "jpeg", "bmp"]
+_PICTURE_PX = 640
+
+
+@st.fragment
+def show_references(settings: Settings, row: QualityRow, *, user: User) -> None:
+    """Show the references of a slide, compare one with our map, and take a new one in."""
+    slide_id = row.entry.slide_id
+    found = references(settings, slide_id, actor=user.actor)
+    if not found:
+        st.caption("Nobody has drawn or scored artefacts on this slide, and no other system's result is taken in.")
+    else:
+        _show_list(found)
+        _show_picture(settings, row, [one for one in found if one.mask_path], user=user)
+    if user.may(Permission.JUDGE_QUALITY):
+        with st.expander("Add a reference", icon=":material/add:", expanded=not found):
+            _show_form(settings, row, user=user)
+
+
+def _show_list(found: Sequence[ReferenceRecord]) -> None:
+    st.dataframe(
+        references_frame(found),
+        hide_index=True,
+        height="content",
+        placeholder="-",
+        column_config={
+            **{
+                title: st.column_config.NumberColumn(title, format="%.3f", width=76, help=meaning)
+                for title, meaning in _FIGURES.values()
+            },
+            "Added": st.column_config.DatetimeColumn("Added", format="YYYY-MM-DD", width=92),
+        },
+        alt="References of this slide with figures against our map",
+    )
+    st.caption(
+        "A reference is not the truth: what we found and nobody annotated may be an artefact all the same. The figures "
+        "are those of any artefact, on tissue, as they were when the reference came in."
+    )
+
+
+def references_frame(found: Sequence[ReferenceRecord]) -> pd.DataFrame:
+    """Return one row a reference: who, usable, score, and the figures over any artefact."""
+    return pd.DataFrame(
+        [
+            {
+                "Reference": plain(one.name),
+                "Kind": _KINDS[one.kind],
+                "Usable": "-" if one.usable is None else "yes" if one.usable else "no",
+                "Score 0-5": one.human_score,
+                **{title: figure_of(one.figures, name) for name, (title, _) in _FIGURES.items()},
+                "File": one.source or "-",
+                "Added by": short_name(one.author),
+                "Added": one.created_at,
+                "Note": one.note,
+            }
+            for one in found
+        ]
+    )
+
+
+def figure_of(figures: Mapping[str, object] | None, name: str) -> float | None:
+    """Return a figure over any artefact from a comparison; None where there is none."""
+    over = figures.get("any") if figures else None
+    value = cast("Mapping[str, object]", over).get(name) if isinstance(over, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _show_picture(settings: Settings, row: QualityRow, drawn: Sequence[ReferenceRecord], *, user: User) -> None:
+    if not drawn:
+        return
+    slide_id = row.entry.slide_id
+    by_id = {one.reference_id: one for one in drawn}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Map against",
+            list(by_id),
+            index=len(by_id) - 1,
+            format_func=lambda one: f"{by_id[one].name}, {time_in_words(by_id[one].created_at)}",
+            key=f"qc_reference_{slide_id}",
+            width=340,
+        )
+        told = told_apart(by_id[chosen])
+        kind = st.selectbox(
+            "Artefact",
+            told,
+            index=None,
+            format_func=lambda one: one.about.title,
+            placeholder="Any",
+            key=f"qc_reference_class_{slide_id}_{chosen}",
+            width=230,
+            disabled=not told,
+        )
+    try:
+        picture = reference_picture(settings, slide_id, chosen, artefact=kind, actor=user.actor)
+    except SecondReadError as err:
+        st.warning(str(err), icon=":material/image_not_supported:")
+        return
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        laid = laid_over(settings, row.entry.quality, picture.rgba, longest_px=_PICTURE_PX)
+        if laid is None:
+            st.caption("The slide's thumbnail is missing; the figures stand beside.")
+        else:
+            st.image(laid, alt=picture.about)
+    with right:
+        st.caption(plain(picture.about))
+        for words, (colour, mm2) in picture.legend.items():
+            st.markdown(f"{_square(colour)} {words}: **{area_text(mm2)}**")
+        values = {title: getattr(picture.comparison, name) for name, (title, _) in _FIGURES.items()}
+        st.table(
+            {title: "not defined" if value is None else f"{value:.3f}" for title, value in values.items()},
+            border="horizontal",
+            width="content",
+            alt="Figures of our map against the reference",
+        )
+
+
+def told_apart(record: ReferenceRecord) -> list[ArtefactClass]:
+    """Return the artefact classes that a reference's comparison speaks of."""
+    classes = record.figures.get("classes") if record.figures else None
+    names = set(cast("Mapping[str, object]", classes)) if isinstance(classes, Mapping) else set[str]()
+    return [kind for kind in ARTEFACTS if kind.value in names]
+
+
+def _square(colour: tuple[int, int, int]) -> str:
+    return {(0, 0, 255): ":blue[■]", (255, 0, 0): ":red[■]"}.get(colour, "**■**")
+
+
+def _show_form(settings: Settings, row: QualityRow, *, user: User) -> None:
+    slide_id = row.entry.slide_id
+    name = f"qc_reference_{slide_id}"
+    key = form_id(name)
+    upload = st.file_uploader(
+        "Outlines or a mask (optional)",
+        type=_TYPES,
+        key=f"file_{key}",
+        help="GeoJSON as QuPath writes it, or a mask image of the whole slide. Outlines named Region* say where "
+        "somebody looked.",
+    )
+    is_mask = upload is not None and not upload.name.casefold().endswith(("json",))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        who = st.text_input("Drawn or scored by", value=user.name, key=f"who_{key}", max_chars=80, width=230)
+        marks = st.selectbox(
+            "The mask marks",
+            [_ANY, *(kind.about.title for kind in ARTEFACTS), _USABLE],
+            key=f"marks_{key}",
+            width=230,
+            disabled=not is_mask,
+            help="Of an image of two values. Outlines say it by their names.",
+        )
+        usable = st.segmented_control("Usable slide", ["Yes", "No"], key=f"usable_{key}")
+        score = st.segmented_control(
+            "Score", list(HUMAN_SCORES), key=f"score_{key}", help="0 useless to 5 flawless, by a person"
+        )
+    note = st.text_input("Note", key=f"reference_note_{key}", max_chars=500)
+    kind = next((one for one in ARTEFACTS if one.about.title == marks), None) if is_mask else None
+    meaning = "usable" if is_mask and marks == _USABLE else "artefact"
+    with st.container(horizontal=True):
+        compare = st.button("Compare only", key=f"compare_{key}", icon=":material/compare:", disabled=upload is None)
+        keep = st.button("Keep", key=f"keep_{key}", icon=":material/save:", type="primary")
+    if compare and upload is not None:
+        _compare(
+            upload.name,
+            upload.getvalue(),
+            lambda path: compare_reference(settings, slide_id, path, artefact=kind, meaning=meaning, actor=user.actor),
+        )
+    if keep:
+
+        def act() -> None:
+            given = None if usable is None else usable == "Yes"
+            with_file(
+                None if upload is None else (upload.name, upload.getvalue()),
+                lambda path: add_reference(
+                    settings,
+                    slide_id,
+                    path,
+                    name=who,
+                    artefact=kind,
+                    meaning=meaning,
+                    usable=given,
+                    human_score=score,
+                    note=note,
+                    actor=user.actor,
+                ),
+            )
+
+        if attempt(act, done="The reference is kept beside the slide."):
+            st.session_state.pop(f"form:{name}", None)
+            st.rerun()
+
+
+def with_file(upload: tuple[str, bytes] | None, action: Callable[[Path | None], T]) -> T:
+    """Lay an upload on the disk under its own name for as long as an action needs it.
+
+    Args:
+        upload: Name and content; None = the action gets no file.
+        action: Called with the file.
+    """
+    if upload is None:
+        return action(None)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / Path(upload[0]).name
+        path.write_bytes(upload[1])
+        return action(path)
+
+
+def _compare(name: str, content: bytes, action: Callable[[Path], Mapping[str, object]]) -> None:
+    try:
+        figures = with_file((name, content), lambda path: action(cast("Path", path)))
+    except SecondReadError as err:
+        st.error(str(err), icon=":material/error:")
+        return
+    st.dataframe(
+        comparison_frame(figures), hide_index=True, height="content", alt="Figures of our map against the file"
+    )
+    st.caption("Nothing is kept yet.")
+
+
+def comparison_frame(figures: Mapping[str, object]) -> pd.DataFrame:
+    """Return one row for any artefact and one a class that the reference tells apart."""
+    classes = cast("Mapping[str, Mapping[str, object]]", figures["classes"])
+    parts = {
+        "Any artefact": cast("Mapping[str, object]", figures["any"]),
+        **{ArtefactClass(name).about.title: part for name, part in classes.items()},
+    }
+    return pd.DataFrame(
+        [
+            {
+                "Artefact": title,
+                "Annotated and found, mm²": part["both_mm2"],
+                "Found only, mm²": part["found_only_mm2"],
+                "Missed, mm²": part["missed_mm2"],
+                **{short: part[name] for name, (short, _) in _FIGURES.items()},
+            }
+            for title, part in parts.items()
+        ]
+    )
