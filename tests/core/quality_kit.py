@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from people_kit import CLERK, enrol
+from PIL import Image
 
 from core.domain import Stain
 from core.qc.classes import ARTEFACTS, ArtefactClass
@@ -18,7 +21,7 @@ from core.store.connection import Log, open_log, writing
 from core.store.quality import insert_ask, insert_verdict
 from core.store.quality_records import NewMeasurement, NewQcVerdict, NewReference, ReferenceKind
 from core.store.quality_results import insert_reference, save_measurement
-from core.store.records import SlideRecord
+from core.store.records import SlideFacts, SlideRecord
 from core.vocabulary import QcDisposition, QcOrigin, QcReason, QcRole
 
 QC_PEOPLE = ("quentin", "quinn", "quirin")
@@ -134,3 +137,23 @@ def measurement_of(slide_id: str, report: QcReport) -> NewMeasurement:
         seconds=1.0,
         results_dir=f"results/{slide_id}/qc",
     )
+
+
+def save_map(settings: Settings, slide_id: str, labels: NDArray[np.uint8], *, tissue: NDArray[np.bool_]) -> None:
+    """Write the files that a measurement leaves: class map, tissue, thumbnail and overlay; and the slide's size.
+
+    A map pixel is ten level-0 pixels wide.
+    """
+    folder = settings.home / "results" / slide_id / "qc"
+    folder.mkdir(parents=True, exist_ok=True)
+    height, width = labels.shape
+    Image.fromarray(labels).save(folder / "qc_map.png")
+    Image.fromarray(tissue).save(folder / "qc_tissue.png")
+    Image.fromarray(np.full((height, width, 3), 230, np.uint8)).save(folder / "thumbnail.jpg")
+    overlay = np.zeros((height, width, 4), np.uint8)
+    overlay[(labels > 0) & tissue] = (213, 94, 0, 255)
+    Image.fromarray(overlay).save(folder / "qc_overlay.png")
+    with open_log(settings) as database, writing(database):
+        cases.save_facts(
+            database, slide_id, SlideFacts(vendor="aperio", width=10 * width, height=10 * height, levels=3)
+        )
