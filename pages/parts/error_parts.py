@@ -16,11 +16,11 @@ from core.server.identity import User
 from core.services.errors_review import code_error
 from core.services.errors_review_export import error_picture, export_errors
 from core.services.errors_review_values import REASON_WORDS, Direction, ErrorGallery, ErrorItem, Level, Reason
+from core.services.evaluation_text import number
 from core.services.review import open_case
 from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import plain
-from pages.parts.evaluation_words import number
 
 THUMB_PX, LARGE_PX = 150, 460
 AROUND = 3.0

@@ -8,6 +8,7 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
+from core.services.evaluation_text import number
 from core.services.evaluation_values import Cohort
 from core.services.lesion_overlap import (
     SCORE_WORDS,
@@ -22,7 +23,6 @@ from core.services.review import open_case
 from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import plain
-from pages.parts.evaluation_words import number
 
 LEGEND = (
     "Blue: outlined and called. Red: called but not outlined (not called wrong: outlines are rarely complete). "
@@ -55,7 +55,7 @@ def show_lesions(settings: Settings, user: User, *, model: str, cohort: Cohort, 
             st.caption(f":material/info: {row}")
     outlined = [row for row in found if row.figures.both + row.figures.missed]
     st.caption(
-        f"{len(found)} slides compared, {len(outlined)} with the target outlined. Figures are over the tissue that tiles "
+        f"{len(found)} slides compared, {len(outlined)} with the target outlined. Figures are over tissue that tiles "
         "cover; tiles are called whole, and the ceiling says which Dice a perfect model would reach with such tiles."
     )
     left, right = st.columns([3, 4])
