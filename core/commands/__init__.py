@@ -19,6 +19,7 @@ COMMANDS = (
         "agreement",
         "import-reads",
         "import-predictions",
+        "qc",
         "qc-import",
         "qc-compare",
         "qc-export",

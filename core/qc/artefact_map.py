@@ -9,6 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.qc.classes import CLASSES, NO_TISSUE, ArtefactClass
+from core.tiles import TileGrid
+from core.tissue import area_fraction
+
+MIN_USABLE = 0.5
+"""Share of a tile's tissue that must be usable for the tile to count."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileQuality:
+    """Quality of the N tiles of a grid."""
+
+    usable: NDArray[np.float32]
+    """(N,) share of the tile's tissue that no artefact makes unusable, 0-1."""
+    artefact: NDArray[np.uint8]
+    """(N,) code of the class that spoils most of it; 0 for tiles that are usable."""
+
+    @property
+    def unusable(self) -> NDArray[np.bool_]:
+        """(N,) True for tiles that should not be judged."""
+        return self.artefact > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +66,26 @@ class ArtefactMap:
         if self.network is None:
             return np.zeros(self.tissue.shape, np.bool_)
         return self.tissue & (self.network != NO_TISSUE) & (self.network != self.detector)
+
+    def of_tiles(self, grid: TileGrid) -> TileQuality:
+        """Return the quality of tiles: what the map says about the tissue in each."""
+        x, y = grid.xy_level0[:, 0], grid.xy_level0[:, 1]
+        width, height = np.asarray(grid.size_level0.width), np.asarray(grid.size_level0.height)
+
+        def share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+            return area_fraction(mask, self.downsample, x=x, y=y, width=width, height=height)
+
+        tissue = np.maximum(share(self.tissue), 1e-9)
+        usable = np.clip(share(self.usable) / tissue, 0.0, 1.0)
+        worst, code = np.zeros(len(grid)), np.zeros(len(grid), np.uint8)
+        for kind in CLASSES:
+            if kind.about.unusable:
+                part = share(self.tissue & (self.labels == kind.code))
+                code[part > worst] = kind.code
+                worst = np.maximum(worst, part)
+        return TileQuality(
+            usable=usable.astype(np.float32), artefact=np.where(usable < MIN_USABLE, code, 0).astype(np.uint8)
+        )
 
     def areas_mm2(self) -> Mapping[ArtefactClass, float]:
         """Return mm2 of tissue in every class, clean first."""

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 BLOCK_PX = 8
 """Edge of a JPEG block in the pixels that were compressed."""
-STRONG = 1.35
-"""Blockiness from which compression shows: the phantom is at 1.0 uncompressed and 1.1 at quality 80, 1.5 at 30."""
+STRONG = 1.8
+"""Blockiness from which compression shows; an ordinary scan, the real CMU-1 region, has 1.4."""
 
 
 def blockiness(grey: NDArray[np.floating]) -> float:

@@ -11,15 +11,15 @@ from scipy import ndimage
 
 from core.optics import optical_density
 from core.qc.classes import NO_TISSUE, ArtefactClass
+from core.qc.focus import MIN_FOCUS
 from core.qc.fold import fold_evidence
 from core.qc.grey import GreyMatter, grey_matter
 from core.qc.pen import pen_mask
 from core.qc.report import StainFacts
 from core.qc.shapes import by_channel, enlarged, reduced
-from core.qc.sharpness import MIN_FOCUS
 from core.qc.stain import StainKind, stain_facts
 from core.qc.stain_level import badly_stained
-from core.qc.survey import Survey
+from core.qc.survey import COARSEST_UM_PER_PX, Survey
 from core.qc.tear import tear_mask
 from core.tissue import TissueMask, close_gaps
 
@@ -54,7 +54,7 @@ class Evidence:
     maybe: Masks
     """Where a class is possible; contains `sure`."""
     tissue: NDArray[np.bool_]
-    """Tissue, including what pen, rims, grains and tears hide."""
+    """Tissue, including what pen, rims and grains hide."""
     stain: StainFacts
     focus: NDArray[np.float32]
     """(rows, columns) by focus cell, NaN where there is too little tissue."""
@@ -79,9 +79,9 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     visible = (enlarged(mask.mask, shape) > 0.5) & ~pen & ~grey.specks & ~grey.edges
     facts = stain_facts(density[visible & ~rims])
     tears = tear_mask(density, visible, um_per_px=um_per_px)
-    tissue = visible | _hidden(visible, pen, grey, um_per_px=um_per_px) | tears
+    tissue = visible | _hidden(visible, pen, grey, um_per_px=um_per_px)
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
-    focus = survey.bands.focus()
+    focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
     pale, dark = _stain_masks(survey, tissue & ~pen & ~rims, blurred[0], kind=stain or facts.kind)
     nothing = np.zeros(shape, np.bool_)
@@ -133,6 +133,13 @@ def _hidden(
             closed = close_gaps(solid, radius_px=min(reach_um / coarse_um, 0.15 * short))
             hidden |= cover & (enlarged(closed, visible.shape) > 0.5)
     return hidden
+
+
+def _focus(survey: Survey) -> NDArray[np.float32]:
+    """Focus by cell; all NaN where the pixels are too coarse to tell."""
+    focus = survey.bands.focus()
+    too_coarse = survey.scale.um_per_px / survey.scale.fine > COARSEST_UM_PER_PX
+    return np.full_like(focus, np.nan) if too_coarse else focus
 
 
 def _focus_masks(

@@ -44,6 +44,8 @@ EDGE_SLENDERNESS = 8.0
 """Length per width from which a piece is a line."""
 MAX_EDGE_UM = 60.0
 """Width of a line above which it is an edge only if it leaves the image; a marker's stroke is wider."""
+CROSSING_SHARE = 0.6
+"""Share of the image's shorter side that a wide line must run."""
 STROKE_SHARE = 1 / 120
 """Share of a crop that black ink must fill where its area would be too small otherwise."""
 MIN_STROKE_WIDTH_UM = 60.0
@@ -103,7 +105,8 @@ def _lines(pieces: Pieces, *, um_per_px: float) -> NDArray[np.bool_]:
     at_border = np.zeros(len(pieces.area_px), np.bool_)
     for labels in (pieces.labels, pieces.labels.T):
         at_border[np.union1d(labels[0], labels[-1])] = True
-    return slender & (pieces.extent_px >= long_px) & (thin | at_border)
+    across = at_border & (pieces.extent_px >= CROSSING_SHARE * min(shape))
+    return slender & (pieces.extent_px >= long_px) & (thin | across)
 
 
 def _strokes(pieces: Pieces, *, um_per_px: float) -> NDArray[np.bool_]:

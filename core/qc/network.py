@@ -40,7 +40,7 @@ class NetworkField:
         """
         weight = self._stretched(self.seen.astype(np.float32), shape)
         values = self._stretched(self.probabilities[..., kind.code] * self.seen, shape)
-        return values / np.maximum(weight, 1e-6)
+        return np.asarray(values / np.maximum(weight, 1e-6), np.float32)
 
     def looked_at(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return (H, W) where some tile says something."""

@@ -85,7 +85,7 @@ def reduced(values: NDArray[np.floating] | NDArray[np.bool_], factor: int) -> ND
     return np.asarray(Image.fromarray(np.asarray(values, np.float32)).reduce(factor), np.float32)
 
 
-def enlarged(values: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def enlarged(values: NDArray[np.floating] | NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return (H, W) stretched to a shape, linearly."""
     image = Image.fromarray(np.asarray(values, np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR), np.float32)

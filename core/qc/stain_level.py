@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-PALE_PEAK = {"he": 0.20, "ihc": 0.14, "unknown": 0.14}
+PALE_PEAK = {"he": 0.20, "ihc": 0.125, "unknown": 0.125}
 """Density of the darkest structures below which nuclei cannot be told. Medians at 1 um/px: H&E phantoms and templates
 0.36 to 0.53, the real CMU-1 region 0.80, counterstain of IHC 0.23; a third of the dye leaves 0.15 (H&E)."""
-PALE_SHARE = 0.55
+PALE_SHARE = {"he": 0.58, "ihc": 0.45, "unknown": 0.45}
 """Share of the slide's usual peak below which a place is pale within its own slide."""
 COARSE_UM_PER_PX = 2.0
 COARSE_FACTOR = 0.7
@@ -74,7 +74,7 @@ def badly_stained(
     around = _mean_around(levels.peak, solid)
     least = PALE_PEAK[kind] * (COARSE_FACTOR if um_per_px > COARSE_UM_PER_PX else 1.0)
     usual = float(np.median(around[solid]))
-    pale = solid & ((around < least) | (around < PALE_SHARE * usual))
+    pale = solid & ((around < least) | (around < PALE_SHARE[kind] * usual))
     over = solid & (_mean_around(levels.mean, solid) > OVER_DENSITY)
     return pale, over
 
@@ -83,4 +83,4 @@ def _mean_around(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDAr
     """Mean over the chosen cells among a cell and its eight neighbours."""
     total = np.asarray(ndimage.uniform_filter(values * chosen, 3, mode="constant"), np.float32)
     count = np.asarray(ndimage.uniform_filter(chosen.astype(np.float32), 3, mode="constant"), np.float32)
-    return total / np.maximum(count, 1e-6)
+    return np.asarray(total / np.maximum(count, 1e-6), np.float32)

@@ -14,7 +14,7 @@ from PIL import Image
 from core.domain import Mpp, Region, Size
 from core.errors import CancelledError
 from core.optics import mean_density
-from core.qc.sharpness import SUMS, BandSums, band_sums
+from core.qc.focus import SUMS, BandSums, band_sums
 from core.qc.stain_level import LEVELS, StainLevels, stain_levels
 from core.slides.protocol import RgbImage, SlideReader
 from core.tissue import TissueMask
@@ -27,6 +27,8 @@ MAX_MAP_PX = 12_000_000
 """Pixels above which the map is made coarser: a whole 25 x 75 mm slide at 12 um/px."""
 FINE_UM_PER_PX = 1.0
 """Scale at which focus is looked for."""
+COARSEST_UM_PER_PX = 4.5
+"""Scale above which neither focus nor anything else that a network has learnt can be seen."""
 CELL_UM = 32.0
 MIN_CELL_PX = 16
 """Fine pixels along the edge of a focus cell, at least."""

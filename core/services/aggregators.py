@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from core.aggregation import Aggregation, share_out
 from core.errors import InputError, ModelError, NotApplicableError
-from core.qc import QC_COLUMNS, unusable
 from core.services.aggregation_facts import AGGREGATORS, DECISION_CHOSEN, REFUSED
 from core.services.deciding import (
     Choice,
@@ -30,6 +29,7 @@ from core.services.deciding import (
 from core.services.embeddings import SlideEmbeddings, slide_embeddings
 from core.services.layers import ATTENTION_COLUMN
 from core.services.run_files import RunFolder
+from core.services.tile_columns import ARTEFACT
 from core.settings import Settings
 from core.store.records import RunResult
 from models.aggregators.cards import (
@@ -206,8 +206,14 @@ def _redecided(run: RunResult, card: ModelCard, active: Active, tiles: pd.DataFr
         f"the default rule says {default_decision(card, target).score:.3f}."
     )
     chosen = replace(run, settings={**run.settings, DECISION_CHOSEN: sentence})
-    quality = tiles[[f"qc_{name}" for name in QC_COLUMNS]].to_numpy(np.float32)
-    return decided(chosen, card, decision, target=target, unusable=unusable(quality))
+    return decided(
+        chosen,
+        card,
+        decision,
+        target=target,
+        saliency=tiles["saliency"].to_numpy(np.float32),
+        unusable=tiles[ARTEFACT].to_numpy() > 0,
+    )
 
 
 def _decision(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.aggregation import DEFAULT_AGGREGATION, Aggregation, aggregate, carrying_tiles
 from core.errors import InputError
-from core.store.records import CARRYING_ARTEFACT, RunResult
+from core.store.records import CARRYING_ARTEFACT, WITHOUT_ARTEFACT, Json, RunResult
 from models.cards import ModelCard
 
 
@@ -102,15 +102,19 @@ def decided(
     decision: Decision,
     *,
     target: NDArray[np.floating],
+    saliency: NDArray[np.float32] | None,
     unusable: NDArray[np.bool_],
 ) -> RunResult:
-    """Return the run with the decision and what follows from it: the call, and how much of what carries it is artefact.
+    """Return the run with the decision and what follows from it.
+
+    That is the call, how much of what carries it is artefact, and what it would be without the spoilt tiles.
 
     Args:
         run: With scores and quality report.
         card: Of the tile model.
         decision: What decides.
         target: (N,) probability of the target of every tile.
+        saliency: (N,) weights of the tiles; None if the run kept none.
         unusable: (N,) whether quality makes the tile unusable.
     """
     # A positive call rests on its top tiles; a negative one on everything that was looked at.
@@ -122,7 +126,42 @@ def decided(
         decision_score=decision.score,
         threshold=decision.threshold,
         qc={**(run.qc or {}), CARRYING_ARTEFACT: float(unusable[carrying].mean())},
+        settings={
+            **run.settings,
+            WITHOUT_ARTEFACT: without_artefact(decision, target=target, saliency=saliency, unusable=unusable),
+        },
     )
+
+
+def without_artefact(
+    decision: Decision,
+    *,
+    target: NDArray[np.floating],
+    saliency: NDArray[np.float32] | None,
+    unusable: NDArray[np.bool_],
+) -> Json:
+    """Return the target's scores over the usable tiles alone, beside those over all of them.
+
+    Args:
+        decision: What decides; its own score is repeated if it is a rule, since an aggregator would have to run again.
+        target: (N,) probability of the target of every tile.
+        saliency: (N,) weights of the tiles; None leaves out the rule that needs them.
+        unusable: (N,) whether quality makes the tile unusable.
+
+    Returns:
+        tiles_left_out, tiles_used, scores (rule -> score of the target; empty if no tile is left), and
+        decision_score (None where it cannot be told).
+    """
+    used = ~unusable
+    rules = [rule for rule in Aggregation if saliency is not None or rule is not Aggregation.SALIENCY_MEAN]
+    weights = None if saliency is None else saliency[used]
+    scores = {rule.value: rule_score(rule, target[used], saliency=weights) for rule in rules} if used.any() else {}
+    return {
+        "tiles_left_out": int(unusable.sum()),
+        "tiles_used": int(used.sum()),
+        "scores": scores,
+        "decision_score": scores.get(decision.by),
+    }
 
 
 def target_of(card: ModelCard, tiles: pd.DataFrame) -> NDArray[np.floating]:

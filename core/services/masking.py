@@ -11,7 +11,14 @@ from core.services.aggregation_facts import AGGREGATORS, DECISION_CHOSEN, REFUSE
 from core.services.visibility import HIDDEN, Visibility
 from core.store.events import Action
 from core.store.people import name_key
-from core.store.records import CARRYING_ARTEFACT, CLASSES_PRESENT, EventRecord, FlagRecord, RunRecord
+from core.store.records import (
+    CARRYING_ARTEFACT,
+    CLASSES_PRESENT,
+    WITHOUT_ARTEFACT,
+    EventRecord,
+    FlagRecord,
+    RunRecord,
+)
 from core.vocabulary import COUNTING_ROLES, ReadRole
 
 SAYS_NOTHING_OF_THE_CALL = frozenset({FlagKind.QC_LIMITED, FlagKind.NO_RESULT, FlagKind.AUDIT_SAMPLE})
@@ -28,7 +35,7 @@ _OF_THE_CATALOGUE = frozenset(
     }
 )
 _OF_OTHERS = frozenset({Action.ANNOTATION_RECORDED, Action.ANNOTATION_REMOVED, Action.CASE_ASSIGNED})
-_SETTINGS_OF_THE_RESULT = frozenset({CLASSES_PRESENT, AGGREGATORS, REFUSED, DECISION_CHOSEN})
+_SETTINGS_OF_THE_RESULT = frozenset({CLASSES_PRESENT, AGGREGATORS, REFUSED, DECISION_CHOSEN, WITHOUT_ARTEFACT})
 _OPEN_OF_A_RUN = ("run_id", "job_id", "model", "weights_sha256", "status")
 """What an event may tell of a run whose result is hidden."""
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from core.domain import Mpp, Region, Size, Stain
 from core.errors import MissingMppError
-from core.inference import TileModel
 from core.qc.artefact_map import ArtefactMap
 from core.qc.compression import BLOCK_PX, blockiness
 from core.qc.detectors import Evidence, find_artefacts
@@ -19,7 +18,8 @@ from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.network import NetworkSink
 from core.qc.report import QcReport
 from core.qc.slide_report import summarise
-from core.qc.survey import survey_scale, survey_slide
+from core.qc.survey import COARSEST_UM_PER_PX, survey_scale, survey_slide
+from core.services.qc_network import ArtefactNetwork
 from core.settings import Settings, TissueSettings
 from core.slides import SlideReader
 from core.tissue import TissueMask, find_tissue
@@ -47,8 +47,7 @@ def measure_slide(
     reader: SlideReader,
     *,
     stain: Stain = Stain.UNKNOWN,
-    model: TileModel | None,
-    network: str = "",
+    network: ArtefactNetwork,
     limits: QcLimits = DEFAULT_LIMITS,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -59,8 +58,7 @@ def measure_slide(
         settings: Threads, and how tissue is told from glass.
         reader: The slide.
         stain: What the slide is known to be stained with.
-        model: The artefact network; None leaves it to the detectors alone.
-        network: Its name and weights, for the report.
+        network: That takes part; without a model it is left to the detectors alone.
         limits: By which the disposition is suggested.
         progress: Called with blocks done and blocks in all.
         cancelled: Asked before every block.
@@ -76,6 +74,8 @@ def measure_slide(
         raise MissingMppError(f"{info.path.name} states no micrometres per pixel. Give its scale with --mpp.")
     mask = find_tissue(reader, tissue_settings(settings.tissue, info.size, info.mpp))
     scale = survey_scale(info.size, info.mpp)
+    fine_um = scale.um_per_px / scale.fine
+    model = network.model if fine_um <= COARSEST_UM_PER_PX else None
     sink = None if model is None else NetworkSink(model, mask, scale)
     survey = survey_slide(
         reader, mask, scale, sink=sink, threads=settings.read_threads, progress=progress, cancelled=cancelled
@@ -88,9 +88,9 @@ def measure_slide(
         evidence,
         survey,
         blockiness=_compression(reader, mask),
-        network=network,
+        network=network.label if model is not None else "",
         limits=limits,
-        warnings=_notes(evidence, known),
+        warnings=_notes(evidence, known, network, fine_um=fine_um),
     )
     return QcResult(report, found, evidence)
 
@@ -106,12 +106,18 @@ def tissue_settings(tissue: TissueSettings, size: Size, mpp: Mpp) -> TissueSetti
     )
 
 
-def _notes(evidence: Evidence, known: Stain | None) -> tuple[str, ...]:
+def _notes(evidence: Evidence, known: Stain | None, network: ArtefactNetwork, *, fine_um: float) -> tuple[str, ...]:
+    found: list[str] = [network.missing] if network.missing else []
+    if network.model is not None and fine_um > COARSEST_UM_PER_PX:
+        found.append(
+            f"The image has {fine_um:.1f} um/px, coarser than the {COARSEST_UM_PER_PX:g} that the artefact network "
+            "knows: the detectors judged alone, and focus was not judged."
+        )
     seen = evidence.stain.kind
-    if known is None or seen in ("unknown", known.value):
-        return ()
-    names = {"he": "H&E", "ihc": "immunohistochemistry"}
-    return (f"The slide is listed as {names[known.value]}, but its colours look like {names[seen]}.",)
+    if known is not None and seen not in ("unknown", known.value):
+        names = {"he": "H&E", "ihc": "immunohistochemistry"}
+        found.append(f"The slide is listed as {names[known.value]}, but its colours look like {names[seen]}.")
+    return tuple(found)
 
 
 def _compression(reader: SlideReader, mask: TissueMask) -> float:

@@ -30,8 +30,8 @@ class Checkpoint:
     """What it was computed from: slide, grid and weights. Another key, another run."""
     probabilities: NDArray[np.float32]
     """(done, C)"""
-    qc: NDArray[np.float32]
-    """(done, K + 1): quality and, as the last column, saliency."""
+    saliency: NDArray[np.float32]
+    """(done,)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,22 @@ class RunFolder:
             else:
                 image.save(file, "PNG", optimize=True)
 
+    def write_codes(self, name: str, codes: NDArray[np.uint8], *, palette: bytes) -> None:
+        """Write a map of class codes (H, W) as a palette PNG; the last code is transparent.
+
+        Args:
+            name: Of the file.
+            codes: (H, W).
+            palette: 256 colours, 3 bytes each.
+        """
+        with self._replacing(name) as file:
+            save_codes(file, codes, palette=palette)
+
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
+        """Write plain values."""
+        with self._replacing(name) as file:
+            file.write(json.dumps(content, indent=1, sort_keys=True, default=str).encode())
+
     def write_tiles(self, tiles: pd.DataFrame) -> None:
         """Write `tiles.parquet`."""
         with self._replacing("tiles.parquet") as file:
@@ -73,8 +89,7 @@ class RunFolder:
 
     def write_record(self, record: Mapping[str, object]) -> None:
         """Write `run.json`."""
-        with self._replacing("run.json") as file:
-            file.write(json.dumps(record, indent=1, sort_keys=True, default=str).encode())
+        self.write_json("run.json", record)
 
     def read_tiles(self) -> pd.DataFrame:
         """Read `tiles.parquet`.
@@ -92,7 +107,7 @@ class RunFolder:
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep what is computed so far, for a run that is killed."""
         with self._replacing("checkpoint.npz") as file:
-            np.savez(file, key=checkpoint.key, probabilities=checkpoint.probabilities, qc=checkpoint.qc)
+            np.savez(file, key=checkpoint.key, probabilities=checkpoint.probabilities, saliency=checkpoint.saliency)
 
     def read_checkpoint(self, *, key: str) -> Checkpoint | None:
         """Return what a killed run left, or None if there is nothing, or if it was computed from something else."""
@@ -100,7 +115,7 @@ class RunFolder:
         if not path.is_file():
             return None
         with np.load(path) as data:
-            found = Checkpoint(str(data["key"]), data["probabilities"], data["qc"])
+            found = Checkpoint(str(data["key"]), data["probabilities"], data["saliency"])
         return found if found.key == key else None
 
     def drop_checkpoint(self) -> None:
@@ -131,3 +146,10 @@ class RunFolder:
             # Where even the clean-up is refused, the first reason is the one to tell.
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def save_codes(file: BinaryIO, codes: NDArray[np.uint8], *, palette: bytes) -> None:
+    """Write class codes (H, W) as a palette PNG whose pixels are the codes; code 255 is transparent."""
+    image = Image.fromarray(codes)
+    image.putpalette(palette)
+    image.save(file, "PNG", transparency=255)

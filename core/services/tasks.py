@@ -20,6 +20,7 @@ from core.store.records import JobRecord, Json
 log = logging.getLogger(__name__)
 
 TASKS: Mapping[JobKind, str] = {
+    JobKind.QC: "core.services.qc_task:run",
     JobKind.EXPLAIN: "core.services.explain_task:run",
     JobKind.ROBUSTNESS: "core.services.robustness_run:run",
 }

@@ -12,6 +12,12 @@ PROBABILITY = "prob_"
 TARGET = "target_"
 """Column of the sum of the classes that the model looks for, where these are several."""
 
+USABLE = "qc_usable"
+"""Column of the share of a tile's tissue that no artefact makes unusable."""
+
+ARTEFACT = "qc_artefact"
+"""Column of the code of the class that spoils most of a tile's tissue; 0 for tiles that are usable."""
+
 _PLUS = " + "
 
 

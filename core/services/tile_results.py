@@ -1,4 +1,4 @@
-"""The tiles of one slide: predicted, measured, aggregated, judged and written."""
+"""The tiles of one slide: predicted, aggregated, judged and written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.aggregation import Aggregation, AggregationSettings, aggregate, labels
 from core.domain import Mpp, Size, SlideStatus
 from core.heatmap import colourise, value_image
 from core.inference import TileModel, TilePredictions, predict_tiles
-from core.qc import QC_COLUMNS, QC_VERSION, QcReport, artefact_of, focus_probe, qc_report, tile_qc, unusable
+from core.qc.artefact_map import ArtefactMap, TileQuality
 from core.saliency import SALIENCY_VERSION, haematoxylin_density
 from core.services.deciding import decided, default_decision
 from core.services.run_files import THUMBNAIL_PX, Checkpoint, RunFolder
-from core.services.tile_columns import PROBABILITY, target_column
+from core.services.tile_columns import ARTEFACT, PROBABILITY, USABLE, target_column
 from core.settings import Settings
 from core.slides import SlideReader
 from core.store.records import CLASSES_PRESENT, RunResult
@@ -33,11 +33,10 @@ CHECKPOINT_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Predictions of a slide with the quality of the same tiles."""
+    """Predictions of a slide with what was measured on the same tiles."""
 
     predictions: TilePredictions
-    qc: NDArray[np.float32]
-    """(N, K), columns as in `QC_COLUMNS`."""
+    quality: TileQuality
     saliency: NDArray[np.float32]
     """(N,) haematoxylin density of every tile: its weight in the saliency-weighted mean."""
     seconds: float
@@ -53,11 +52,14 @@ def analyse_tiles(
     mpp: Mpp,
     mask: TissueMask,
     *,
+    artefacts: ArtefactMap,
     folder: RunFolder,
     progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> RunResult:
     """Run the model over a slide's tissue, write the tile files and return the completed run.
+
+    Every tile counts in the scores; what they would be without the tiles that artefacts spoil stands beside them.
 
     Raises:
         CancelledError, UnreadableSlideError, StorageError: as the stages raise them.
@@ -74,13 +76,16 @@ def analyse_tiles(
         )
         return replace(run, status=SlideStatus.NO_TISSUE, message=message)
     key = _checkpoint_key(run, grid)
-    measured = _measure(settings, model, reader, grid, mask, key, folder=folder, progress=progress, cancelled=cancelled)
-    report = qc_report(measured.qc, grid, mask, mpp)
+    started = time.monotonic()
+    predictions, saliency = _predict(
+        settings, model, reader, grid, mask, key, folder=folder, progress=progress, cancelled=cancelled
+    )
+    measured = Measured(predictions, artefacts.of_tiles(grid), saliency, time.monotonic() - started)
     _write_files(folder, measured, card=card, slide=reader.info.size)
-    return _judge(replace(run, device=model.device), card, measured, report)
+    return _judge(replace(run, device=model.device), card, measured)
 
 
-def _measure(
+def _predict(
     settings: Settings,
     model: TileModel,
     reader: SlideReader,
@@ -91,20 +96,17 @@ def _measure(
     folder: RunFolder,
     progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
-) -> Measured:
-    started = time.monotonic()
-    # Quality and, as the last column, saliency: they are kept together for a run that is killed.
-    measures = np.full((len(grid), len(QC_COLUMNS) + 1), np.nan, np.float32)
-    qc = measures[:, :-1]
+) -> tuple[TilePredictions, NDArray[np.float32]]:
+    """Return the predictions and the saliency of every tile; a run that was killed goes on where it stopped."""
+    saliency = np.full(len(grid), np.nan, np.float32)
     earlier = folder.read_checkpoint(key=key)
     start = 0 if earlier is None else len(earlier.probabilities)
     if earlier is not None:
-        measures[:start] = earlier.qc
+        saliency[:start] = earlier.saliency
     um_per_px = grid.spec.size_um / grid.size_px
 
-    def measure_quality(tiles: NDArray[np.uint8], rows: slice) -> None:
-        qc[rows] = tile_qc(tiles, um_per_px=um_per_px, glass=mask.glass)
-        measures[rows, -1] = haematoxylin_density(tiles, um_per_px=um_per_px, glass=mask.glass)
+    def measure_saliency(tiles: NDArray[np.uint8], rows: slice) -> None:
+        saliency[rows] = haematoxylin_density(tiles, um_per_px=um_per_px, glass=mask.glass)
 
     predictions = predict_tiles(
         reader,
@@ -114,38 +116,37 @@ def _measure(
         read_threads=settings.read_threads,
         progress=progress,
         cancelled=cancelled,
-        tile_sink=measure_quality,
+        tile_sink=measure_saliency,
         start=start,
         previous=None if earlier is None else earlier.probabilities,
-        checkpoint=_throttled_checkpoint(folder, key, measures),
+        checkpoint=_throttled_checkpoint(folder, key, saliency),
     )
-    qc[:, QC_COLUMNS.index("focus")] = focus_probe(reader, grid, mask)
-    return Measured(predictions, qc, measures[:, -1], time.monotonic() - started)
+    return predictions, saliency
 
 
 def _checkpoint_key(run: RunResult, grid: TileGrid) -> str:
     """Hash of everything that the tile values depend on, so that no value lands on another run's tile."""
     sizes = (grid.size_level0.width, grid.size_level0.height, grid.size_px)
     slide = run.facts.sha256 if run.facts else None
-    parts = (slide, run.weights_sha256, run.code_version, QC_VERSION, SALIENCY_VERSION, sizes)
+    parts = (slide, run.weights_sha256, run.code_version, SALIENCY_VERSION, sizes)
     return hashlib.sha256(repr(parts).encode() + grid.xy_level0.tobytes()).hexdigest()
 
 
 def _throttled_checkpoint(
-    folder: RunFolder, key: str, measures: NDArray[np.float32]
+    folder: RunFolder, key: str, saliency: NDArray[np.float32]
 ) -> Callable[[int, NDArray[np.float32]], None]:
     last = time.monotonic()
 
     def keep(done: int, probabilities: NDArray[np.float32]) -> None:
         nonlocal last
         if time.monotonic() - last >= CHECKPOINT_EVERY_S:
-            folder.write_checkpoint(Checkpoint(key, probabilities, measures[:done]))
+            folder.write_checkpoint(Checkpoint(key, probabilities, saliency[:done]))
             last = time.monotonic()
 
     return keep
 
 
-def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport) -> RunResult:
+def _judge(run: RunResult, card: ModelCard, measured: Measured) -> RunResult:
     """Aggregate, decide, and say how much of the deciding tissue is artefact."""
     probabilities = measured.predictions.probabilities
     found = aggregate(probabilities, saliency=measured.saliency)
@@ -165,15 +166,21 @@ def _judge(run: RunResult, card: ModelCard, measured: Measured, report: QcReport
         scores=scores,
         settings={**run.settings, CLASSES_PRESENT: list(present)},
         peak=measured.predictions.grid.region(int(positive.argmax())),
-        qc=report.to_dict(),
         tiles_per_second=round(len(probabilities) / measured.seconds, 2),
     )
-    return decided(judged, card, default_decision(card, positive), target=positive, unusable=unusable(measured.qc))
+    return decided(
+        judged,
+        card,
+        default_decision(card, positive),
+        target=positive,
+        saliency=measured.saliency,
+        unusable=measured.quality.unusable,
+    )
 
 
 def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slide: Size) -> None:
     grid, probabilities = measured.predictions.grid, measured.predictions.probabilities
-    artefact, of_target = artefact_of(measured.qc), target_column(card.positive_classes)
+    quality, of_target = measured.quality, target_column(card.positive_classes)
     tiles = pd.DataFrame(
         {
             "x": grid.xy_level0[:, 0],
@@ -182,17 +189,15 @@ def _write_files(folder: RunFolder, measured: Measured, *, card: ModelCard, slid
             "height": np.full(len(grid), grid.size_level0.height, np.int32),
             **{f"{PROBABILITY}{name}": probabilities[:, i] for i, name in enumerate(card.classes)},
             **({} if of_target is None else {of_target: card.target_probability(probabilities)}),
-            **{f"qc_{name}": measured.qc[:, i] for i, name in enumerate(QC_COLUMNS)},
-            "qc_artefact": artefact,
+            USABLE: quality.usable,
+            ARTEFACT: quality.artefact,
             "saliency": measured.saliency,
         }
     )
     folder.write_tiles(tiles)
     scale = min(1.0, THUMBNAIL_PX / max(slide.width, slide.height))
     out = Size(max(1, round(slide.width * scale)), max(1, round(slide.height * scale)))
-    for name, values in (
-        ("heatmap.png", card.target_probability(probabilities)),
-        ("qc.png", (artefact > 0).astype(np.float32)),
-    ):
-        picture = value_image(grid.xy_level0, grid.size_level0, values, slide=slide, out=out)
-        folder.write_image(name, colourise(picture))
+    picture = value_image(
+        grid.xy_level0, grid.size_level0, card.target_probability(probabilities), slide=slide, out=out
+    )
+    folder.write_image("heatmap.png", colourise(picture))

@@ -90,6 +90,9 @@ class SlideRecord:
 CARRYING_ARTEFACT = "carrying_artefact_fraction"
 """Key of `RunResult.qc`: share of the tissue carrying the call that is artefact, 0-1."""
 
+WITHOUT_ARTEFACT = "without_artefact"
+"""Key of `RunResult.settings`: the target's scores without the tiles that artefacts spoil."""
+
 POSITIVE_TITLE = "positive_title"
 """Key of `RunResult.settings`: the class the model looks for, in words."""
 
