@@ -148,7 +148,7 @@ def _table(pages: _Pages, table: Table) -> None:
 def _widths(table: Table) -> tuple[float, ...]:
     """Widths by the longest cell of each column, held within bounds so that one long cell does not starve the rest."""
     longest = [max(len(row[index]) for row in (table.columns, *table.rows)) for index in range(len(table.columns))]
-    return tuple(float(min(max(length, 6), 40)) for length in longest)
+    return tuple(float(min(max(length, 8), 40)) for length in longest)
 
 
 def _figure(pages: _Pages, figure: Figure) -> None:
