@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,15 @@ def test_every_figure_stands_there_with_its_matrix_and_its_n(settings: Settings,
     assert result.auc.estimate.value == pytest.approx(8 / 9)
     document = evaluation_document(settings, result, actor=CLERK)
     html = to_html(document)
-    for words in ("0.889", "6 patients, 6 slides", "3 of 6 slides", result.data_sha256, "ab" * 32, LIMITS, "Baselines"):
+    for words in (
+        "0.889",
+        "6 patients, 6 slides",
+        "3 of 6 slides",
+        result.data_sha256,
+        "ab" * 32,
+        escape(LIMITS),
+        "Baselines",
+    ):
         assert words in html
     matrix = next(block for block in document.blocks if isinstance(block, Table) and block.columns[0] == "")
     found = [[int(cell) for cell in row[1:]] for row in matrix.rows]
