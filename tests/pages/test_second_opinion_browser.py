@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 import pytest
 from browser_kit import Visits, chromium, eventually, need_library, served, visits
 from opinion_kit import PEOPLE, SCORE, department, make_case
-from playwright.sync_api import Locator, Page, WebSocket, expect
+from playwright.sync_api import Locator, Page, Request, WebSocket, expect
 
 from core.domain import CaseStatus, ReadCategory
+from core.server.tiles import SLIDES_PATH
 from core.services import consult, opinion, resolution, review
 from core.services.answers import Answer
 from core.services.catalogue import verify_log
 from core.services.consult_lists import CaseConsult, case_consult
+from core.services.drafts import DraftForm, DraftPlace, draft_of
 from core.services.signing import signatures
 from core.services.worklist import case_detail
 from core.settings import Settings
@@ -27,6 +29,7 @@ ANNIKA, CLEO, DAN, VERA = (f"{name} (demonstration)" for name in PEOPLE)
 FLAG = "Model higher"
 SECRETS = ("Annika", "Atypia", "atypia", "Zebra", FLAG, "idc (0.87", f"{SCORE}", f"{SCORE:.3f}")
 """What a blinded consultant's browser must never receive: the author, the answer and the score."""
+HALF_A_THOUGHT = "Cribriform in the north."
 WAIT_MS = 30_000
 
 
@@ -54,11 +57,18 @@ class Wire:
 
     frames: list[bytes] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    """With which slides were asked for."""
 
     def listen(self, page: Page) -> None:
         """Listen from the next load of the page on."""
-        page.on("request", lambda request: self.urls.append(request.url))
+        page.on("request", self._note)
         page.on("websocket", self._hear)
+
+    def _note(self, request: Request) -> None:
+        self.urls.append(request.url)
+        token = request.headers.get("authorization")
+        self.tokens += [token] if token and SLIDES_PATH in request.url else []
 
     def _hear(self, socket: WebSocket) -> None:
         socket.on("framereceived", lambda frame: self.frames.append(frame if isinstance(frame, bytes) else b""))
@@ -140,15 +150,27 @@ def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     expect(cleo.get_by_text("of 3 cases")).to_be_visible()
     idle(cleo)
     told_nothing(wire, [secret for secret in SECRETS if secret != FLAG])  # the worklist's columns know every flag
-    cleo.context.close()  # half-way: what was taken on stays taken on
-
-    cleo = visit(opened, f"/case?case={STORY}", CLEO)
+    asked_for_the_heatmap(opened, cleo, wire)
+    cleo.goto(f"{opened.server.url}/case?case={STORY}")
     cleo.get_by_text("Malignant", exact=True).click()
+    cleo.get_by_label("Note (optional)").fill(HALF_A_THOUGHT)
+    cleo.keyboard.press("Tab")
+    expect(cleo.get_by_text("Draft kept for you alone")).to_be_visible()
+    eventually(lambda: drafted(opened, STORY, CLEO) == HALF_A_THOUGHT)
+    cleo.context.close()  # half-way: what was taken on stays taken on, and what was typed stays with who typed it
+
+    ann.reload()
+    expect(ann.get_by_text("Waiting for the opinion of")).to_be_visible()
+    assert HALF_A_THOUGHT not in ann.locator("body").inner_text()
+    cleo = visit(opened, f"/case?case={STORY}", CLEO)
+    expect(cleo.get_by_label("Note (optional)")).to_have_value(HALF_A_THOUGHT)
     button(cleo, "Lock my opinion").click()
     expect(button(cleo, "Compare the reads")).to_be_visible()
     expect(cleo.get_by_text("Zebra pattern").first).to_be_attached()
     (given,) = consult_of(opened, STORY).opinions
     assert (given.read.blinded_to_model, given.read.blinded_to_first) == (True, True)
+    assert (given.read.category, given.read.text) == (ReadCategory.MALIGNANT, HALF_A_THOUGHT)
+    assert drafted(opened, STORY, CLEO) is None
 
     ann.reload()
     button(ann, "Compare the reads").click()
@@ -183,6 +205,31 @@ def test_the_story_from_the_first_read_to_the_signature(opened: Visits) -> None:
     assert (signed.holds, signed.signature.printed_name) == (True, "Dan Decider")
     expect(dan.get_by_text(signed.signature.record_sha256).first).to_be_attached()
     assert consult_of(opened, STORY).status is CaseStatus.SIGNED
+
+    dan.get_by_role("link", name="Reports").click()
+    line = dan.get_by_role("row").filter(has_text="Resolved before the report")
+    expect(line).to_contain_text("1 of 1")
+    expect(dan.get_by_role("row").filter(has_text="Days from request to opinion")).to_contain_text("0.0 days")
+
+
+def asked_for_the_heatmap(opened: Visits, page: Page, wire: Wire) -> None:
+    """Ask for the model's layer with the very token that shows the slide, past the page."""
+    assert wire.tokens, "the slide was asked for with a token"
+    slide = f"{opened.server.url}{SLIDES_PATH}/slide-{STORY}"
+    runs = case_detail(opened.server.settings, STORY).runs
+    path = f"{slide}/layers/{runs[f'slide-{STORY}'].run_id}/model"
+    headers = {"Authorization": wire.tokens[-1]}
+    assert page.request.get(f"{slide}/info", headers=headers).status == 200
+    refused = page.request.get(path, headers=headers)
+    assert (refused.status, "stays hidden" in refused.text()) == (403, True)
+
+
+def drafted(opened: Visits, case: str, who: str) -> object:
+    """The note in somebody's draft of an opinion, or None."""
+    (asked,) = [one for one in consult_of(opened, case).requests if one.consultant == who]
+    place = DraftPlace(case, DraftForm.OPINION, asked.consultation_id)
+    found = draft_of(opened.server.settings, place, actor=who)
+    return None if found is None else found.content.get("text")
 
 
 def read_and_ask(settings: Settings, case: str) -> int:
