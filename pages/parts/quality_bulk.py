@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from core.domain import JobKind
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User, short_name
+from core.services.jobs import enqueue_task
 from core.services.people import people_who_may
 from core.services.quality import BulkResult, bulk_accept, undo_bulk
 from core.services.quality_second import AskResult, ask_second_reads, draw_second_reads
@@ -38,6 +40,27 @@ def show_bulk_actions(settings: Settings, chosen: Sequence[str], *, user: User) 
         "Ask for a second read", key="qc_bulk_second", icon=":material/group_add:", disabled=disabled, help=hint
     ):
         st.dialog("Ask for a second read", icon=":material/group_add:")(_second)(settings, tuple(chosen), user)
+    if user.can_operate:
+        show_measure(settings, chosen, user=user)
+
+
+def show_measure(settings: Settings, slide_ids: Sequence[str], *, user: User) -> None:
+    """Offer to measure the quality of slides anew; the worker does it."""
+    if st.button(
+        "Measure" if len(slide_ids) != 1 else "Measure again",
+        key="qc_measure",
+        icon=":material/speed:",
+        type="tertiary",
+        disabled=not slide_ids,
+        help="Queues the measurement of quality alone; its progress is under Add slides and jobs.",
+    ):
+
+        def queue() -> None:
+            for slide_id in slide_ids:
+                enqueue_task(settings, slide_id, kind=JobKind.QC, payload={}, actor=user.actor)
+
+        if attempt(queue, done=f"Queued: {named(slide_ids)}."):
+            st.rerun()
 
 
 def named(slide_ids: Sequence[str]) -> str:

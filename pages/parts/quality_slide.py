@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from core.domain import SlideStatus
 from core.errors import SecondReadError
+from core.roles import Permission
 from core.server.identity import User
 from core.services.catalogue import get_slide, slide_runs
+from core.services.qc_document import qc_report_html, qc_report_pdf
 from core.services.quality import SlideVerdicts, slide_verdicts
 from core.services.quality_table import QualityQuery, QualityRow, quality_row, slide_order
 from core.services.visibility import visibility
 from core.settings import Settings
 from pages.parts.badges import STAINS, plain, show_badges
+from pages.parts.quality_bulk import show_measure
+from pages.parts.quality_masked import show_with_and_without
 from pages.parts.quality_reference import show_references
 from pages.parts.quality_report import show_findings, show_measures, show_stain, show_suggestion
 from pages.parts.quality_verdict import (
@@ -65,7 +70,7 @@ def show_slide(settings: Settings, slide_id: str, *, user: User) -> None:
     place = order.index(slide_id) if slide_id in order else -1
     before = order[place - 1] if place > 0 else None
     after = order[place + 1] if 0 <= place < len(order) - 1 else None
-    _show_header(row, verdicts, before=before, after=after)
+    _show_header(settings, row, verdicts, before=before, after=after, user=user)
     show_suggestion(row)
     show_standing(settings, verdicts, user=user)
     _show_viewer(settings, row, user=user)
@@ -82,7 +87,9 @@ def _back() -> None:
         st.rerun()
 
 
-def _show_header(row: QualityRow, verdicts: SlideVerdicts, *, before: str | None, after: str | None) -> None:
+def _show_header(
+    settings: Settings, row: QualityRow, verdicts: SlideVerdicts, *, before: str | None, after: str | None, user: User
+) -> None:
     entry = row.entry
     with st.container(horizontal=True, vertical_alignment="center"):
         _back()
@@ -103,6 +110,29 @@ def _show_header(row: QualityRow, verdicts: SlideVerdicts, *, before: str | None
             icon=":material/biotech:",
             query_params={"case": entry.case_id, "slide": entry.slide_id},
         )
+        if user.can_operate:
+            show_measure(settings, [entry.slide_id], user=user)
+        if user.may(Permission.EXPORT) and row.report is not None:
+            _show_report(settings, entry.slide_id, user=user)
+
+
+def _show_report(settings: Settings, slide_id: str, *, user: User) -> None:
+    """Offer the quality report of the slide; it is made when it is asked for."""
+    with st.popover("Report", icon=":material/description:", type="tertiary"):
+        for label, ending, mime, made in (
+            ("PDF to print", "pdf", "application/pdf", qc_report_pdf),
+            ("HTML page", "html", "text/html", qc_report_html),
+        ):
+            st.download_button(
+                label,
+                partial(made, settings, slide_id, actor=user.actor),
+                file_name=f"quality-{slide_id}.{ending}",
+                mime=mime,
+                on_click="ignore",
+                key=f"qc_report_{ending}",
+                type="tertiary",
+                icon=":material/download:",
+            )
 
 
 def _show_neighbours(before: str | None, after: str | None) -> None:
@@ -157,12 +187,16 @@ def _show_viewer(settings: Settings, row: QualityRow, *, user: User) -> None:
 
 
 def _show_details(settings: Settings, row: QualityRow, verdicts: SlideVerdicts, *, user: User) -> None:
-    names = ["Artefacts and score", "Stain", "Reference", "History", "Measures"]
+    names = ["Artefacts and score", "Stain", "With and without", "Reference", "History", "Measures"]
     tabs = dict(zip(names, st.tabs(names, key="qc_details"), strict=True))
     with tabs["Artefacts and score"]:
         show_findings(row)
     with tabs["Stain"]:
         show_stain(row)
+    with tabs["With and without"]:
+        runs = slide_runs(settings, row.entry.slide_id)
+        seen = visibility(settings, row.entry.case_id, actor=user.actor)
+        show_with_and_without(runs[0] if runs else None, seen)
     with tabs["Reference"]:
         show_references(settings, row, user=user)
     with tabs["History"]:
