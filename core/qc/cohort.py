@@ -48,7 +48,7 @@ class Embedding:
     """How it was made, and how to read it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BatchEffect:
     """How far slides of one batch lie together, with what chance would give."""
 
@@ -63,6 +63,10 @@ class BatchEffect:
     """95th percentile of that."""
     p_value: float
     """Share of random dealings, itself counted, that separate the batches as well."""
+    between: NDArray[np.float64]
+    """(F,) share of each feature's variance that lies between batches, 0-1."""
+    between_p: NDArray[np.float64]
+    """(F,) share of random dealings in which any feature at all reaches that much: holds for all features together."""
     permutations: int
     slides: int
     """Slides it was measured on."""
@@ -152,9 +156,12 @@ def batch_effect(
     if len(names) < 2:
         return None
     codes = np.array([names.index(batches[place]) for place in chosen])
-    distances = _distances(_ready(scores)[chosen])
-    own = silhouettes(distances, codes)
-    by_chance = np.array([silhouettes(distances, random.permutation(codes)).mean() for _ in range(permutations)])
+    ready = _ready(scores)[chosen]
+    distances = _distances(ready)
+    own, between = silhouettes(distances, codes), shares_between(ready, codes)
+    dealt = [random.permutation(codes) for _ in range(permutations)]
+    by_chance = np.array([silhouettes(distances, one).mean() for one in dealt])
+    highest_between = np.array([shares_between(ready, one).max(initial=0.0) for one in dealt])
     value, highest = float(own.mean()), float(np.quantile(by_chance, 0.95))
     p_value = (1 + int((by_chance >= value).sum())) / (1 + permutations)
     return BatchEffect(
@@ -164,6 +171,8 @@ def batch_effect(
         expected=float(by_chance.mean()),
         highest_by_chance=highest,
         p_value=p_value,
+        between=between,
+        between_p=(1 + (highest_between[:, None] >= between[None]).sum(axis=0)) / (1 + permutations),
         permutations=permutations,
         slides=len(chosen),
         words=_batch_words(value, by_chance, p_value),
@@ -188,6 +197,21 @@ def silhouettes(distances: NDArray[np.float64], codes: NDArray[np.intp]) -> NDAr
     larger = np.maximum(inside, outside)
     ratio = np.divide(outside - inside, larger, out=np.zeros(len(codes)), where=larger > 0)
     return np.where(count[codes] > 1, ratio, 0.0)
+
+
+def shares_between(points: Features, codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return (F,) the share of each column's variance that lies between groups (eta squared); 0 without variance.
+
+    Args:
+        points: (N, F), no value missing.
+        codes: (N,) group of each row, 0 to G - 1.
+    """
+    member = np.eye(int(codes.max()) + 1)[codes]
+    count = member.sum(axis=0)
+    centred = points - points.mean(axis=0)
+    means = (member.T @ centred) / np.maximum(count, 1)[:, None]
+    total = (centred**2).sum(axis=0)
+    return np.divide((means**2 * count[:, None]).sum(axis=0), total, out=np.zeros(len(total)), where=total > 1e-12)
 
 
 def _comparable(batches: Sequence[str], random: np.random.Generator) -> list[int]:

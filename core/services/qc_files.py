@@ -10,6 +10,7 @@ from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, CLASSES, NO_TISSUE
 from core.services.layers import QUALITY_MAP
 from core.services.qc_measure import QcResult
+from core.services.quality_maps import QUALITY_TISSUE
 from core.services.run_files import RunFolder
 
 OVERLAY = "qc_overlay.png"
@@ -54,6 +55,8 @@ def write_quality(folder: RunFolder, result: QcResult, *, max_px: int) -> None:
     """
     found = result.map
     folder.write_codes(QUALITY_MAP, found.labels, palette=palette())
+    # Pen and dust are marked on glass as well, so the map alone does not say what was counted as tissue.
+    folder.write_image(QUALITY_TISSUE, found.tissue.astype(np.uint8) * np.uint8(255))
     folder.write_image(OVERLAY, overlay(found, max_px=max_px))
     if found.network is not None:
         named = np.where(found.disagreement, found.network, np.uint8(NO_TISSUE))

@@ -27,7 +27,7 @@ from core.roles import Permission
 from core.services.authority import require
 from core.services.quality_blinding import hidden_slides
 from core.services.quality_limits import bring_up_to_date
-from core.services.quality_table import QualityRow, parsed_report
+from core.services.quality_table import parsed_report
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.quality_pages import QualityEntry, QualityQuery, quality_entries
@@ -94,6 +94,8 @@ class CohortView:
     batch: Batch
     effect: BatchEffect | None
     """None where fewer than two batches have two slides each."""
+    separating: tuple[tuple[str, float, float], ...]
+    """(feature, share of its variance between batches, p over all features), the largest share first."""
     unmeasured: int
     """Slides that fit the query but have no measurement."""
 
@@ -136,6 +138,7 @@ def cohort_view(
     slides, features, values = _vectors(measured, reports)
     scores = robust_scores(values)
     batches = tuple(_batch_of(one, batch) for one in slides)
+    effect = batch_effect(scores, batches, permutations=permutations, seed=seed) if slides else None
     return CohortView(
         slides=slides,
         features=features,
@@ -146,14 +149,10 @@ def cohort_view(
         embedding=_embedding(scores, method, seed=seed),
         batches=batches,
         batch=batch,
-        effect=batch_effect(scores, batches, permutations=permutations, seed=seed) if len(slides) else None,
+        effect=effect,
+        separating=_separating(effect, features),
         unmeasured=len(entries) - len(slides),
     )
-
-
-def features_of(row: QualityRow) -> Mapping[str, float]:
-    """Return the features of one slide by name; those that it has."""
-    return {} if row.report is None else _features(row.report)
 
 
 def _vectors(
@@ -240,6 +239,13 @@ def _outliers(
             )
             found.append((max((abs(score) for _, _, score in reasons), default=0.0), outlier))
     return tuple(one for _, one in sorted(found, key=lambda pair: (-pair[0], -pair[1].isolation)))
+
+
+def _separating(effect: BatchEffect | None, features: Sequence[Feature]) -> tuple[tuple[str, float, float], ...]:
+    if effect is None:
+        return ()
+    parts = zip(features, effect.between.tolist(), effect.between_p.tolist(), strict=True)
+    return tuple(sorted(((one.name, share, p) for one, share, p in parts), key=lambda part: -part[1]))
 
 
 def _embedding(scores: NDArray[np.float64], method: Method, *, seed: int) -> Embedding | None:

@@ -14,16 +14,14 @@ from PIL import Image
 
 from core.domain import Size
 from core.errors import NotFoundError, StorageError
-from core.qc.classes import NO_TISSUE
+from core.services.layers import QUALITY_MAP
 from core.settings import Settings
 from core.slides import open_slide
 from core.store.quality_records import SlideQuality
 from core.store.records import SlideRecord
 
-QUALITY_MAP = "qc_map.png"
-"""Class codes of the artefact map of a measurement; covers the slide exactly."""
 QUALITY_TISSUE = "qc_tissue.png"
-"""What counts as tissue there, in the same size; absent in measurements that mark tissue alone."""
+"""What counts as tissue in the artefact map of a measurement, in the same size, over the whole slide."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +46,7 @@ def our_map(settings: Settings, quality: SlideQuality) -> OurMap:
         raise NotFoundError(missing)
     folder = settings.home / quality.results_dir
     labels = _image(folder / QUALITY_MAP, missing=missing)
-    beside = folder / QUALITY_TISSUE
-    tissue = _image(beside, missing=missing) > 0 if beside.is_file() else labels != NO_TISSUE
+    tissue = _image(folder / QUALITY_TISSUE, missing=missing) > 0
     counted = int(tissue.sum())
     return OurMap(labels, tissue, (quality.tissue_mm2 or 0.0) / counted if counted else 0.0)
 
