@@ -7,8 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from core.documents.html import to_html
-from core.documents.pdf import to_pdf
+from core.documents import to_html, to_pdf
 from core.errors import InputError
 from core.roles import Permission
 from core.services.report_files import report_csv, report_document, trend_csv

@@ -6,7 +6,15 @@ from elsewhere, so both can be kept, mailed and opened years later without a net
 
 from core.documents.content import Block, Document, Facts, Figure, Heading, PageBreak, Paragraph, Table
 from core.documents.html import to_html
-from core.documents.pdf import to_pdf
+
+
+def to_pdf(document: Document) -> bytes:
+    """Return the document as the bytes of a PDF file."""
+    # Imported late: it brings fonts and matplotlib, for which no page should wait that only offers the file.
+    from core.documents.pdf import write_pdf
+
+    return write_pdf(document)
+
 
 __all__ = [
     "Block",

@@ -11,12 +11,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
@@ -137,7 +139,7 @@ def heat_table(
         limits: Values at the ends of the colours.
         decimals: Of the numbers written into the cells.
     """
-    canvas = Canvas(figsize=(1.6 + 0.55 * len(columns), 1.2 + 0.32 * len(rows)), dpi=DPI, layout="constrained")
+    canvas = _canvas((1.6 + 0.55 * len(columns), 1.2 + 0.32 * len(rows)))
     axes = canvas.add_subplot()
     picture = axes.imshow(values, cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto")
     axes.set_xticks(np.arange(len(columns)), labels=list(columns), rotation=45, ha="right", fontsize=7)
@@ -151,8 +153,15 @@ def heat_table(
     return _encoded(canvas)
 
 
+def _canvas(size_in: tuple[float, float]) -> Canvas:
+    # Imported late, as in `core.documents.to_pdf`.
+    from matplotlib.figure import Figure as Canvas
+
+    return Canvas(figsize=size_in, dpi=DPI, layout="constrained")
+
+
 def _axes(x_label: str, y_label: str, *, size_in: tuple[float, float]) -> tuple[Canvas, Axes]:
-    canvas = Canvas(figsize=size_in, dpi=DPI, layout="constrained")
+    canvas = _canvas(size_in)
     axes = canvas.add_subplot()
     axes.set_xlabel(x_label, fontsize=8)
     axes.set_ylabel(y_label, fontsize=8)
@@ -185,6 +194,8 @@ def _png(canvas: Canvas, axes: Axes, *, legend: bool) -> bytes:
 
 
 def _encoded(canvas: Canvas) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
     FigureCanvasAgg(canvas).print_png(buffer)
     return buffer.getvalue()

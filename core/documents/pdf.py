@@ -62,7 +62,7 @@ class _Pages(FPDF):
         self.set_text_color(0)
 
 
-def to_pdf(document: Document) -> bytes:
+def write_pdf(document: Document) -> bytes:
     """Return the document as the bytes of a PDF file."""
     pages = _Pages(document)
     pages.add_page()
