@@ -178,8 +178,8 @@ def _turning_words(turning: Turning | None, rule: Aggregation) -> str:
     tiles = "1 tile" if turning.tiles == 1 else f"{turning.tiles} tiles"
     said = (
         f"Without its {tiles} of highest probability ({turning.mm2:.2f} mm2, {turning.share:.1%} of what was looked at)"
-        f" the score under {name} falls from {turning.score:.2f} to {turning.score_without:.2f}, below the threshold "
-        f"of {turning.threshold:.2f}."
+        f" the score under {name} falls from {turning.score:.3f} to {turning.score_without:.3f}, below the threshold "
+        f"of {turning.threshold:.3f}."
     )
     if turning.rests_on_few:
         return f"The call rests on few tiles (at most {FEW_TILES}, or {FEW_SHARE:.0%} of all). {said}"
@@ -197,5 +197,5 @@ def _kept_words(removal: RemovalTest, rule: Aggregation, threshold: float) -> tu
             found.append(f"Without {left_out} no tile is left.")
         elif (score >= threshold) != called:
             turned = "is no longer called" if called else "is called"
-            found.append(f"Without {left_out} the slide {turned} (score {score:.2f}, threshold {threshold:.2f}).")
+            found.append(f"Without {left_out} the slide {turned} (score {score:.3f}, threshold {threshold:.3f}).")
     return tuple(found)

@@ -80,7 +80,9 @@ def grad_cam_pp_cells(network: TargetNetwork, layer: nn.Module, prepared: Tensor
 
     With Y = exp(S) the second and third derivatives of Y are the square and the cube of the first derivative g of S,
     times Y. Then alpha = g^2 / (2 g^2 + sum(A) g^3), and a channel's weight is the sum of alpha relu(g) over its cells;
-    the factor Y is the same everywhere and is left out.
+    the factor Y is the same everywhere and is left out. The paper takes maps after a rectifier. Some layers here end
+    without one (the linear bottlenecks of EfficientNet-Lite): in the sum their negative activations count as 0, since
+    alpha would otherwise change its sign and the map turn inside out.
     """
     kept: list[Tensor] = []
 
@@ -96,8 +98,8 @@ def grad_cam_pp_cells(network: TargetNetwork, layer: nn.Module, prepared: Tensor
     (gradient,) = torch.autograd.grad(score.sum(), kept[-1])
     activation = kept[-1].detach()
     square = gradient**2
-    below = 2 * square + activation.sum(dim=(2, 3), keepdim=True) * gradient**3
-    alpha = torch.where(below != 0, square / torch.where(below != 0, below, torch.ones_like(below)), 0.0)
+    below = 2 * square + functional.relu(activation).sum(dim=(2, 3), keepdim=True) * gradient**3
+    alpha = torch.where(below > 0, square / torch.where(below > 0, below, torch.ones_like(below)), 0.0)
     weights = (alpha * functional.relu(gradient)).sum(dim=(2, 3), keepdim=True)
     return functional.relu((weights * activation).sum(dim=1, keepdim=True))
 

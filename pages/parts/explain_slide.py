@@ -144,6 +144,7 @@ def _show_removal(slide: SlideExplanation) -> None:
             in_words(rule): st.column_config.NumberColumn(format="%.3f", help=RULE_MEANINGS.get(rule))
             for rule in RULE_MEANINGS
         },
+        placeholder="no tile",
         alt="Scores of the slide under every rule, from all tiles and from parts of them",
     )
     rules = [rule.value for rule in slide.removal.curve.without]

@@ -37,7 +37,7 @@ from pages.parts.explain_words import tile_strip
 from pages.parts.resources import load_picture, picture_url
 
 POLL_S = 2.0
-_SHOWN = 8
+_SHOWN = 7
 _PICTURE_PX = 260
 _SUSPICIOUS, _NEAR, _FLAGS, _PLACE = "Most suspicious", "Nearest the threshold", "At flags", "On the slide"
 
