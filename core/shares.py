@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 Z95 = 1.959963984540054
 """Two-sided 95 % point of the normal distribution."""
@@ -46,9 +46,9 @@ def upper_bound(count: int, of: int, *, confidence: float = 0.95) -> float:
     """
     if not (0 <= count <= of and of > 0 and 0 < confidence < 1):
         raise ValueError(f"{count} of {of} at confidence {confidence:g} has no bound.")
-    return 1.0 if count == of else float(stats.beta.ppf(confidence, count + 1, of - count))
+    return 1.0 if count == of else float(special.betaincinv(count + 1, of - count, confidence))
 
 
 def binomial_tail(count: int, of: int, *, share: float) -> float:
     """Return the probability of `count` or more of `of` where each happens with probability `share`."""
-    return float(stats.binom.sf(count - 1, of, share))
+    return 1.0 if count <= 0 else float(special.bdtrc(count - 1, of, share))
