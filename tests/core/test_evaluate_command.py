@@ -8,19 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_kit import second_read
-from people_kit import CLERK, enrol
+from evaluation_kit import add_run, add_slide
+from people_kit import enrol
 from PIL import Image
 
-from core.domain import ReadCategory, SlideStatus, Stain
-from core.services import catalogue, evaluate, review
+from core.domain import ReadCategory, SlideStatus
+from core.services import evaluate, review
 from core.services.evaluate import CLASSIFIERS, evaluate_patches
 from core.services.evaluate_slides import evaluate_slides
-from core.services.run_files import RunFolder
 from core.settings import Settings
-from core.store.connection import open_log, writing
-from core.store.records import RunResult
-from core.store.results import save_run
-from core.store.values import utc_now
 from models.cards import load_card
 
 PROMISED = {*CLASSIFIERS, "confusion", "n_patients", "n_patches", "intervals", "baselines"}
@@ -159,49 +155,6 @@ def test_the_baseline_is_given_the_best_threshold_of_the_very_patches() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- slides
-
-
-def add_slide(settings: Settings, folder: Path, name: str, *, outline: str | None) -> str:
-    """A slide of the catalogue; its file is never opened. `outline` is a class planted over its left half."""
-    path = folder / f"{name}.tif"
-    path.write_bytes(b"II*\x00")
-    if outline is not None:
-        corners = [[0, 0], [400, 0], [400, 800], [0, 800], [0, 0]]
-        mark = f'{{"objectType": "annotation", "classification": {{"name": "{outline}"}}}}'
-        geometry = f'{{"type": "Polygon", "coordinates": [{corners}]}}'
-        feature = f'{{"type": "Feature", "geometry": {geometry}, "properties": {mark}}}'
-        path.with_suffix(".geojson").write_text(f'{{"type": "FeatureCollection", "features": [{feature}]}}')
-    return catalogue.add_paths(settings, [path], stain=Stain.HE, actor=CLERK).slide_ids[0]
-
-
-def add_run(settings: Settings, slide_id: str, score: float, *, status: SlideStatus = SlideStatus.OK) -> None:
-    """A finished run of the shipped model with one score under two rules, and 8 tiles, darker on the left."""
-    import pandas as pd
-
-    card = load_card("idc")
-    run_id = f"20260101T000000-{slide_id}"
-    ok = status is SlideStatus.OK
-    scores = {rule: {"no_idc": 1 - value, "idc": value} for rule, value in (("top_k_mean", score), ("mean", 0.5))}
-    folder = RunFolder.of(settings, slide_id, run_id)
-    x, y = np.meshgrid(np.arange(0, 800, 200), np.arange(0, 400, 200))
-    probability = np.where(x.ravel() < 400, 0.9, 0.2).astype(np.float32)
-    table = {"x": x.ravel(), "y": y.ravel(), "width": 200, "height": 200}
-    folder.write_tiles(pd.DataFrame({**table, "prob_no_idc": 1 - probability, "prob_idc": probability}))
-    run = RunResult(
-        run_id=run_id,
-        slide_id=slide_id,
-        model=card.name,
-        status=status,
-        created_at=utc_now(),
-        message="" if ok else "There is no tissue.",
-        scores=scores if ok else {},
-        decision_aggregation="top_k_mean" if ok else None,
-        decision_score=score if ok else None,
-        threshold=card.slide_threshold,
-        results_dir=folder.relative,
-    )
-    with open_log(settings) as database, writing(database):
-        save_run(database, run, actor=CLERK)
 
 
 @pytest.fixture
