@@ -36,14 +36,14 @@ def command(
 
 def _sentences(found: dict[str, object]) -> str:
     lines = ["                     accuracy   TPR     TNR     NPV     Dice    IoU"]
-    parts = {"any artefact": found["any"], **_mapping(found["classes"])}
+    parts = {"any artefact": found["any"], **_mapping(found["classes"]), "glass as well": found["whole_slide"]}
     for name, figures in parts.items():
         values = _mapping(figures)
         cells = (values.get(key) for key in ("accuracy", "tpr", "tnr", "npv", "dice", "iou"))
         lines.append(
             f"{name:20} " + " ".join(f"{value:7.3f}" if isinstance(value, float) else "      -" for value in cells)
         )
-    lines.append("On tissue. A dash stands where there is nothing to divide by.")
+    lines.append("On tissue; the last line on glass as well. A dash stands where there is nothing to divide by.")
     return "\n".join(lines)
 
 

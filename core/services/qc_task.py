@@ -20,7 +20,7 @@ from core.slides import open_slide
 from core.store.connection import open_log
 from core.store.quality_records import NewMeasurement
 from core.store.quality_results import save_measurement
-from core.store.records import Json
+from core.store.records import Json, SlideFacts
 
 
 def run(
@@ -53,7 +53,7 @@ def run(
             progress=progress,
             cancelled=cancelled,
         )
-        mpp, thumbnail = reader.info.mpp, reader.thumbnail(THUMBNAIL_PX)
+        info, mpp, thumbnail = reader.info, reader.info.mpp, reader.thumbnail(THUMBNAIL_PX)
     folder.write_image("thumbnail.jpg", thumbnail)
     write_quality(folder, result, max_px=THUMBNAIL_PX)
     measured = NewMeasurement(
@@ -67,6 +67,13 @@ def run(
         code_version=version("second-read"),
         seconds=round(time.monotonic() - started, 3),
         results_dir=folder.relative,
+        facts=SlideFacts(
+            vendor=info.vendor,
+            width=info.size.width,
+            height=info.size.height,
+            levels=len(info.levels),
+            objective_power=info.objective_power,
+        ),
     )
     with open_log(settings) as database:
         save_measurement(database, measured)

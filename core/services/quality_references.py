@@ -239,10 +239,12 @@ def read_reference(path: Path, *, slide: Size, artefact: ArtefactClass | None, m
 
 
 def figures_of(ours: OurMap, reference: ReferenceMask) -> Json:
-    """Return the comparison of our map with a reference over our tissue."""
+    """Return the comparison of our map with a reference over our tissue, and of any artefact over the whole slide."""
     there = resample(reference.labels, ours.labels.shape)
     compared = compare_maps(ours.labels, there, tissue=ours.tissue, px_mm2=ours.px_mm2, classes=reference.told_apart)
-    return compared.to_dict()
+    found, annotated = any_artefact_masks(ours.labels, there, classes=reference.told_apart)
+    whole = compare_masks(found, annotated, tissue=there != NOT_JUDGED, px_mm2=ours.px_mm2)
+    return {**compared.to_dict(), "whole_slide": whole.to_dict()}
 
 
 def _figures(settings: Settings, quality: SlideQuality | None, mask: ReferenceMask) -> Json | None:

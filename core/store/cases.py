@@ -74,6 +74,17 @@ def save_facts(database: Database, slide_id: str, facts: SlideFacts) -> None:
     )
 
 
+def save_scale(
+    database: Database, slide_id: str, *, mpp_x: float | None, mpp_y: float | None, mpp_source: str | None
+) -> None:
+    """Write the scale that was found in the file or given for it, um per level-0 px; None leaves what is known."""
+    database.conn.execute(
+        """UPDATE slides SET mpp_x = coalesce(?, mpp_x), mpp_y = coalesce(?, mpp_y),
+           mpp_source = coalesce(?, mpp_source) WHERE slide_id = ?""",
+        (mpp_x, mpp_y, mpp_source, slide_id),
+    )
+
+
 def assign_case(database: Database, case_id: str, *, assignee: str | None, actor: str) -> None:
     """Assign a case to a person, or to nobody."""
     case = get_case(database, case_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from core.store.records import Json
+from core.store.records import Json, SlideFacts
 from core.vocabulary import QcDisposition, QcOrigin, QcReason, QcRole
 
 
@@ -86,6 +86,8 @@ class NewMeasurement:
     seconds: float = 0.0
     results_dir: str | None = None
     """Folder of its files below the home."""
+    facts: SlideFacts | None = None
+    """What opening the file found out; goes to the slide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

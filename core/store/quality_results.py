@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from core.store.cases import save_facts, save_scale
 from core.store.connection import insert_rows, rows_of, writing
 from core.store.events import Action, append_event, quality_entity
 from core.store.quality_records import NewMeasurement, NewReference, ReferenceKind, ReferenceRecord, SlideQuality
@@ -38,6 +39,9 @@ def save_measurement(database: Database, new: NewMeasurement, *, actor: str = "s
     with writing(database):
         insert_rows(database, "qc_measurements", [row])
         number = int(database.conn.execute("SELECT last_insert_rowid()").fetchone()[0])
+        save_scale(database, new.slide_id, mpp_x=new.mpp_x, mpp_y=new.mpp_y, mpp_source=new.mpp_source)
+        if new.facts is not None:
+            save_facts(database, new.slide_id, new.facts)
         payload = {
             "measurement_id": number,
             "score": row["score"],
