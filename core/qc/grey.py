@@ -22,6 +22,9 @@ SMOOTHING_UM = 2.0
 SURE_DENSITY = 0.30
 SURE_COLOUR = 0.13
 """Colour per density of sure grey: clean H&E lies above 0.23, clean IHC above 0.13 in its darkest thousandth."""
+DARK_DENSITY = 0.5
+DARK_COLOUR = 0.23
+"""The same for matter over stained tissue, which lends it colour; dense clean tissue keeps more."""
 MAYBE_DENSITY = 0.11
 MAYBE_COLOUR = 0.22
 GROWTH_UM = 16.0
@@ -35,6 +38,8 @@ RIM_UM = 45.0
 FADED_DENSITY = 0.07
 """How much darker than what surrounds it the faded border of a grain is at least."""
 FADED_UM = 8.0
+PINHOLE_UM2 = 1_000.0
+"""Holes smaller than this in grey matter are single coloured nuclei that show through."""
 MIN_SPECK_UM2 = 60.0
 """Smaller pieces are noise, or one pyknotic nucleus."""
 MIN_EDGE_UM = 600.0
@@ -82,6 +87,7 @@ def grey_matter(density: NDArray[np.float32], *, um_per_px: float, ink: NDArray[
     clear = smooth_density(density, sigma_px=SMOOTHING_UM / um_per_px if um_per_px < SMOOTHING_UM else 0)
     low, high = clear.min(-1), clear.max(-1)
     sure = (low > SURE_DENSITY) & (high - low < SURE_COLOUR * high) & ~ink
+    sure |= (low > DARK_DENSITY) & (high - low < DARK_COLOUR * high) & ~ink
     if not sure.any():
         nothing = np.zeros(ink.shape, np.bool_)
         return GreyMatter(nothing, nothing, nothing, nothing)
@@ -90,7 +96,8 @@ def grey_matter(density: NDArray[np.float32], *, um_per_px: float, ink: NDArray[
     bubbles = _bubbles(found, _rims(low, high, um_per_px=um_per_px) & ~ink, um_per_px=um_per_px)
     around = np.asarray(ndimage.uniform_filter(low, 2 * max(2, round(4 * FADED_UM / um_per_px)) + 1), np.float32)
     faded = grown(found, into=(low - around > FADED_DENSITY) & ~ink, steps=round(FADED_UM / um_per_px))
-    rest = pieces_of(faded & ~bubbles, at_least_px=min(MIN_SPECK_UM2 / um_per_px**2, 16.0))
+    solid = ~large_pieces(~faded, at_least_px=PINHOLE_UM2 / um_per_px**2)
+    rest = pieces_of(solid & ~bubbles & ~ink, at_least_px=min(MIN_SPECK_UM2 / um_per_px**2, 16.0))
     lines = _lines(rest, um_per_px=um_per_px)
     strokes = _strokes(rest, um_per_px=um_per_px) & ~lines
     return GreyMatter(rest.where(~lines & ~strokes), rest.where(lines), bubbles, rest.where(strokes))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.ink import FADE_UM, MIN_STROKE_UM2, ink_pixels, large_pieces
+from core.ink import MIN_STROKE_UM2, ink_pixels, large_pieces
 from core.qc.shapes import grown, pieces_of
 
 COLD_SHARE = 1 / 600
@@ -29,8 +29,14 @@ RED_RED = 0.33
 RED_WIDTH_UM = (110.0, 3000.0)
 RED_SLENDERNESS = 2.5
 """Only a large slender piece of that colour is a stroke; a lake of blood is not."""
+YELLOW_BLUE = 1.55
+"""Blue density per green of yellow ink over tissue; DAB has 1.36."""
+PALE_BLUE = 0.75
+"""Blue density per green of faded red ink; eosin has 0.70."""
+REACH_UM = 400.0
+"""How far faded red reaches from sure red."""
 REACH_SHARE = 0.03
-"""Share of the image's diagonal that faded red reaches from sure red, where the scale would allow more."""
+"""The same as a share of the image's diagonal, where the scale would allow more."""
 
 
 def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
@@ -43,18 +49,20 @@ def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bo
     Returns:
         (H, W), True on ink, on tissue and on glass.
     """
-    sure, cold, warm = ink_pixels(density)
+    sure, cold, _ = ink_pixels(density)
     red, green, blue = density[..., 0], density[..., 1], density[..., 2]
+    high, low = density.max(-1), density.min(-1)
     strange = sure & ((red > 1.1 * green) | (blue > 2.0 * green))
+    yellow = (blue > YELLOW_BLUE * green) & (blue > 0.3) & (red < 0.5 * green + 0.05)
     stroke_px = MIN_STROKE_UM2 / um_per_px**2
     cores = large_pieces(strange, at_least_px=max(4.0, min(stroke_px / 4, strange.size * COLD_SHARE / 4)))
-    found = grown(cores, into=cold | (strange & sure))
+    found = grown(cores, into=cold | yellow)
     found = large_pieces(found, at_least_px=max(6.0, min(stroke_px, found.size * COLD_SHARE)))
-    high, low = density.max(-1), density.min(-1)
     plain = sure & ~strange & (high - low > GREY * high)
     hot = large_pieces(plain, at_least_px=max(6.0, min(stroke_px / 2, plain.size * WARM_SHARE / 2)))
-    reach_px = min(FADE_UM / um_per_px, REACH_SHARE * float(np.hypot(*plain.shape)))
-    faded = grown(hot, into=(warm & (high - low > GREY * high)) | plain, steps=round(reach_px))
+    pale = (green > 0.18) & (blue > PALE_BLUE * green) & (red < 0.26 * green)
+    reach_px = min(REACH_UM / um_per_px, REACH_SHARE * float(np.hypot(*plain.shape)))
+    faded = grown(hot, into=plain | pale, steps=round(reach_px))
     found |= large_pieces(faded, at_least_px=max(6.0, min(stroke_px, plain.size * WARM_SHARE)))
     found |= _red_strokes(density, um_per_px=um_per_px)
     return found if found.mean() <= MAX_SHARE else np.zeros_like(found)

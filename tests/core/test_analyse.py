@@ -6,7 +6,7 @@ import gzip
 import json
 import resource
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 
 from core.domain import Region, SlideStatus
 from core.errors import CancelledError, NotFoundError, StorageError
+from core.qc.artefact_map import ArtefactMap
+from core.qc.classes import ArtefactClass
 from core.services.gallery import GalleryKind, gallery
 from core.services.layers import class_names, model_layer
 from core.services.run_files import RunFolder
 from core.services.tile_results import analyse_tiles
 from core.settings import Settings
 from core.slides import open_slide
-from core.store.records import CARRYING_ARTEFACT, RunResult
+from core.store.records import CARRYING_ARTEFACT, WITHOUT_ARTEFACT, RunResult
 from core.tissue import TissueMask
 from models.cards import ModelCard, load_card
 
@@ -70,6 +72,15 @@ def card() -> ModelCard:
     )
 
 
+def artefact_map(spoilt: Iterable[tuple[int, int]]) -> ArtefactMap:
+    """Return a map of 32 px cells, all tissue, with some tiles (column, row) out of focus."""
+    shape = (-(-HEIGHT // 32), -(-WIDTH // 32))
+    labels = np.zeros(shape, np.uint8)
+    for column, row in spoilt:
+        labels[row * 8 : (row + 1) * 8, column * 8 : (column + 1) * 8] = ArtefactClass.OUT_OF_FOCUS.code
+    return ArtefactMap(labels, np.ones(shape, np.bool_), (32.0, 32.0), 16.0, labels)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """Runs the analysis of one picture in a home of its own."""
@@ -90,6 +101,7 @@ class Bench:
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         tissue: bool = True,
+        spoilt: Iterable[tuple[int, int]] = (),
     ) -> RunResult:
         path = self.slides / "s.tif"
         if not path.exists():
@@ -116,6 +128,7 @@ class Bench:
                 reader,
                 mpp,
                 mask,
+                artefacts=artefact_map(spoilt),
                 folder=self.folder,
                 progress=progress,
                 cancelled=cancelled,
@@ -186,28 +199,45 @@ def test_the_label_follows_the_threshold_of_the_card(marks: int, label: str, ben
     assert (run.decision_score >= 0.5) is (label == "tumour")
 
 
-def test_artefact_counts_where_it_carries_the_call(bench: Bench) -> None:
-    """Three dark tiles without any structure carry a positive call; the rest of the slide is sharp."""
-    image = pale_slide()
-    for column in (2, 4, 6):
-        mark(image, column, 3, sharp=False)
-    run = bench.analyse(image)
+def test_artefact_counts_where_it_carries_the_call_and_the_call_without_it_is_kept(bench: Bench) -> None:
+    """Three dark tiles out of focus carry a positive call; without them nothing speaks for a tumour."""
+    image, spoilt = pale_slide(), ((2, 3), (4, 3), (6, 3))
+    for column, row in spoilt:
+        mark(image, column, row, sharp=False)
+    run = bench.analyse(image, spoilt=spoilt)
     assert run.label == "tumour"
     assert run.qc is not None
     tiles = bench.folder.read_tiles()
-    assert (tiles["qc_artefact"] > 0).sum() == 3
+    assert tiles.loc[tiles["qc_artefact"] > 0, "qc_artefact"].tolist() == [ArtefactClass.OUT_OF_FOCUS.code] * 3
+    assert (tiles["qc_usable"] == 0).sum() == 3
     assert run.qc[CARRYING_ARTEFACT] == 1.0
+    without = run.settings[WITHOUT_ARTEFACT]
+    assert isinstance(without, dict)
+    assert (without["tiles_left_out"], without["tiles_used"]) == (3, 51)
+    assert set(without["scores"]) == set(run.scores)
+    assert run.decision_score is not None
+    assert without["decision_score"] < 0.5 <= run.decision_score
+
+
+def test_without_artefact_both_scores_are_the_same(bench: Bench) -> None:
+    run = bench.analyse(mark(pale_slide(), 1, 1))
+    without = run.settings[WITHOUT_ARTEFACT]
+    assert isinstance(without, dict)
+    assert without["scores"] == {rule: pytest.approx(found["tumour"]) for rule, found in run.scores.items()}
+
+
+def test_where_every_tile_is_spoilt_there_is_no_score_without_artefact(bench: Bench) -> None:
+    everywhere = [(column, row) for column in range(COLUMNS) for row in range(ROWS)]
+    without = bench.analyse(pale_slide(), spoilt=everywhere).settings[WITHOUT_ARTEFACT]
+    assert without == {"tiles_left_out": 54, "tiles_used": 0, "scores": {}, "decision_score": None}
 
 
 def test_a_negative_call_is_carried_by_all_of_the_tissue(bench: Bench) -> None:
-    image = pale_slide()
-    image[: 3 * TILE] = (208, 150, 190)
-    run = bench.analyse(image)
+    top = [(column, row) for column in range(COLUMNS) for row in range(3)]
+    run = bench.analyse(pale_slide(), spoilt=top)
     assert run.label == "benign"
     assert run.qc is not None
-    share = float(np.mean(bench.folder.read_tiles()["qc_artefact"] > 0))
-    assert 0.4 < share < 0.6
-    assert run.qc[CARRYING_ARTEFACT] == pytest.approx(share, abs=0.02)
+    assert run.qc[CARRYING_ARTEFACT] == pytest.approx(0.5)
 
 
 def test_a_mask_without_tissue_is_refused(bench: Bench) -> None:
@@ -349,8 +379,7 @@ def test_a_cancelled_run_leaves_a_checkpoint_and_goes_on_to_the_same_result(
     assert resumed.scores == straight.scores
     assert resumed.qc == straight.qc
     pd.testing.assert_frame_equal(bench.folder.read_tiles(), other.folder.read_tiles(), check_exact=True)
-    for name in ("heatmap.png", "qc.png"):
-        assert (bench.folder.path / name).read_bytes() == (other.folder.path / name).read_bytes()
+    assert (bench.folder.path / "heatmap.png").read_bytes() == (other.folder.path / "heatmap.png").read_bytes()
 
 
 @pytest.mark.usefixtures("eager_checkpoints")
@@ -380,7 +409,7 @@ def test_a_checkpoint_of_a_grid_with_more_tiles_is_not_used_either(bench: Bench)
 
 def test_nothing_half_written_is_left(bench: Bench) -> None:
     bench.analyse(pale_slide())
-    assert sorted(path.name for path in bench.folder.path.iterdir()) == ["heatmap.png", "qc.png", "tiles.parquet"]
+    assert sorted(path.name for path in bench.folder.path.iterdir()) == ["heatmap.png", "tiles.parquet"]
 
 
 def test_a_results_folder_that_cannot_be_made_is_a_plain_sentence(bench: Bench) -> None:

@@ -53,8 +53,7 @@ def tiles_of(*, diseased: bool, seed: int) -> pd.DataFrame:
     return pd.DataFrame(
         {"x": 400 * (place % SIDE), "y": 400 * (place // SIDE), "width": 400, "height": 400}
         | {name: values.astype(np.float32) for name, values in columns.items()}
-        | {"qc_focus": 0.9, "qc_brightness": 0.5, "qc_contrast": 0.2, "qc_pen_fraction": 0.0, "qc_tissue_fraction": 1.0}
-        | {"qc_artefact": np.int8(0), "saliency": np.float32(0.2)}
+        | {"qc_usable": np.float32(1), "qc_artefact": np.uint8(0), "saliency": np.float32(0.2)}
     )
 
 

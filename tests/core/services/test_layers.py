@@ -18,12 +18,14 @@ from core.qc.classes import ARTEFACTS
 from core.services.catalogue import SlideRequest, add_slides
 from core.services.gallery import GalleryKind, gallery
 from core.services.layers import (
+    DISAGREEMENT_MAP,
     NO_TILE,
     QUALITY_MAP,
     STEPS,
     artefact_legend,
     class_names,
     coarser_map,
+    disagreement_layer,
     has_quality_map,
     lattice_of,
     model_layer,
@@ -110,6 +112,10 @@ def test_quality_layer_covers_the_slide_and_keeps_the_codes(settings: Settings, 
     none = NO_TILE
     assert planes[0].tolist() == [[none, 0, 1, 7], [none, 2, 3, 0], [none, none, none, 6]]
     assert has_quality_map(settings, "one", "run-1")
+    with pytest.raises(NotFoundError, match="artefact map"):
+        disagreement_layer(settings, "one", "run-1")
+    mapped.write_image(DISAGREEMENT_MAP, np.array([[255, 2], [255, 255]], np.uint8))
+    assert unpacked(disagreement_layer(settings, "one", "run-1"))[1][0].tolist() == [[none, 2], [none, none]]
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (100, 33), (8, 8), (1, 64)])
