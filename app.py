@@ -17,6 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from core.server.auth_settings import read_auth_settings
 from core.server.latency import send_small_answers_at_once
+from core.server.return_to import ReturnTo
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
 from core.server.viewer import viewer_routes
@@ -45,7 +46,7 @@ app = st.App(
     "pages/router.py",
     secrets={"auth": {**AUTH.secrets, "cookie_secret": SECRET}},
     routes=[*routes(SETTINGS, SECRET), *viewer_routes(SETTINGS, secret=SECRET)],
-    middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(os.environ))],
+    middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(os.environ)), Middleware(ReturnTo)],
     lifespan=lifespan,
 )
 

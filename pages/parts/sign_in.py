@@ -10,6 +10,7 @@ import streamlit as st
 from core.roles import Permission
 from core.server.auth_settings import AuthSettings, read_auth_settings
 from core.server.identity import DEMONSTRATION_ISSUER, NAME_LIMIT, ROLE_MEANINGS, ROLE_NAMES, Role, short_name
+from core.server.return_to import return_cookie
 from core.server.sign_in import login_url
 from core.services.people import people_who_may
 from core.services.person_names import person_name
@@ -41,7 +42,14 @@ def show_gate(url_path: str, *, visit: Visit | None) -> None:
     if auth.is_demonstration:
         _show_demonstration(url_path)
     else:
+        _remember(_wanted(url_path))
         _show_providers(auth)
+
+
+def _remember(target: str) -> None:
+    """Have this browser come back here after signing in: every provider returns to the start page."""
+    script = f"document.cookie = {json.dumps(return_cookie(target))}"
+    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def _show_demonstration(url_path: str) -> None:

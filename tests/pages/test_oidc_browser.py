@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -107,12 +108,13 @@ def test_from_the_button_to_a_role_and_out_again(server: Server, page: Page, cla
     page.get_by_role("button", name="Sign out everywhere").click()
     expect(page.get_by_test_id("stMain").get_by_role("button", name="Sign in")).to_be_visible()
     page.context.add_cookies([cookie])  # as somebody who kept the old one would
-    page.goto(server.url)
+    page.goto(f"{server.url}/case?case=A+B")  # a link in a mail, say
     expect(page.get_by_text("Your session was ended")).to_be_visible()
 
     claims_file.write_text(json.dumps({**CLAIMS, "sub": "ben-2", "name": "Ada Lovelace", "groups": ["lab"]}))
     sign_in(page)
     expect(page.get_by_test_id("stSidebar")).to_contain_text("Ada Lovelace 2")
+    expect(page).to_have_url(re.compile(r"/case\?case=A%20B$|/case\?case=A\+B$"))
     eventually(lambda: len(people.list_people(settings, actor=CLERK)) == 2)
     second = people.list_people(settings, actor=CLERK)[1]
     assert (second.log_name, second.roles) == ("Ada Lovelace 2", {Role.QC})
