@@ -103,6 +103,7 @@ def tile_routes(settings: Settings, *, secret: str, slides: OpenSlides, assets: 
         ("layers/{run_id}/model", _model_layer),
         ("layers/{run_id}/attention", _attention_layer),
         ("layers/{run_id}/quality", _quality_layer),
+        ("layers/{run_id}/disagreement", _disagreement_layer),
     )
     routes = [Route(f"{SLIDES_PATH}/{{slide_id}}/{path}", _guarded(viewer, answer)) for path, answer in paths]
     return [*routes, asset_route(assets), Route(PING_PATH, _ping)]
@@ -222,8 +223,13 @@ async def _attention_layer(viewer: _Viewer, request: Request, token: TileToken) 
 
 
 async def _quality_layer(viewer: _Viewer, request: Request, _token: TileToken) -> Response:
-    """Answer the artefact class of every tile."""
+    """Answer the artefact map."""
     return await _layer(viewer, request, layers.quality_layer)
+
+
+async def _disagreement_layer(viewer: _Viewer, request: Request, _token: TileToken) -> Response:
+    """Answer where the artefact network differs from the detectors."""
+    return await _layer(viewer, request, layers.disagreement_layer)
 
 
 async def _layer(viewer: _Viewer, request: Request, load: Callable[[Settings, str, str], bytes]) -> Response:

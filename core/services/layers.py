@@ -40,6 +40,8 @@ STEPS = 65534
 """A probability of 1 in the transferred whole numbers; finer than any digit shown."""
 QUALITY_MAP = "qc_map.png"
 """File of a run: the artefact map, a palette picture of class codes that covers the slide exactly."""
+DISAGREEMENT_MAP = "qc_disagreement.png"
+"""File of a run: the class that the network names where the detectors name another one."""
 MAP_LAYER_PX = 2048
 """Longer side of the artefact map as the viewer gets it."""
 ATTENTION_COLUMN = "attention"
@@ -206,10 +208,29 @@ def quality_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
     Raises:
         NotFoundError: the run has no artefact map, or there is no such slide.
     """
+    return _codes_layer(settings, slide_id, run_id, QUALITY_MAP)
+
+
+def disagreement_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
+    """Return what the network says where the detectors say something else, as `quality_layer` does.
+
+    Raises:
+        NotFoundError: no network took part in the measurement, or there is no such slide.
+    """
+    return _codes_layer(settings, slide_id, run_id, DISAGREEMENT_MAP)
+
+
+def has_disagreement(settings: Settings, slide_id: str, run_id: str) -> bool:
+    """Return whether a run left a map of where network and detectors differ."""
+    return (RunFolder.of(settings, slide_id, run_id).path / DISAGREEMENT_MAP).is_file()
+
+
+def _codes_layer(settings: Settings, slide_id: str, run_id: str, name: str) -> bytes:
     slide = get_slide(settings, slide_id)
-    if not _PLAIN_NAME.fullmatch(run_id) or not has_quality_map(settings, slide_id, run_id):
+    folder = RunFolder.of(settings, slide_id, run_id)
+    if not _PLAIN_NAME.fullmatch(run_id) or not (folder.path / name).is_file():
         raise NotFoundError("This run has no artefact map. Measure the quality of the slide again to get one.")
-    labels = coarser_map(RunFolder.of(settings, slide_id, run_id).read_image(QUALITY_MAP), longest_px=MAP_LAYER_PX)
+    labels = coarser_map(folder.read_image(name), longest_px=MAP_LAYER_PX)
     height, width = labels.shape
     edges_x, edges_y = (
         np.rint(np.linspace(0, extent or cells, cells + 1)).astype(np.int64)
@@ -217,7 +238,7 @@ def quality_layer(settings: Settings, slide_id: str, run_id: str) -> bytes:
     )
     none = np.empty((0, 2), np.int64)
     plane = np.where(labels == NO_TISSUE, NO_TILE, labels.astype(np.uint16)).astype(np.uint16)
-    return pack(Lattice(edges_x, edges_y, none, none), {"source": QUALITY_MAP}, [plane])
+    return pack(Lattice(edges_x, edges_y, none, none), {"source": name}, [plane])
 
 
 def coarser_map(labels: NDArray[np.uint8], *, longest_px: int) -> NDArray[np.uint8]:

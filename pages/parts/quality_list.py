@@ -14,6 +14,7 @@ from core.services.quality_table import UNJUDGED, QualityPage, QualityQuery, Qua
 from core.settings import Settings
 from pages.parts.quality_bulk import show_bulk_actions, show_last_bulk
 from pages.parts.quality_filters import choose_order, is_filtered, read_query
+from pages.parts.quality_import import show_import_button
 from pages.parts.quality_pictures import row_pictures
 from pages.parts.quality_slide import end_quality_walk
 from pages.parts.quality_table import PAGE_ROWS, choose_page, export_table, show_table, show_unit
@@ -39,7 +40,10 @@ def show_list(settings: Settings, facets: Mapping[str, Mapping[str, int]], *, us
         show_unit()
         actions = st.container(horizontal=True, width="content", vertical_alignment="bottom", gap="small")
         st.space("stretch")
-        export = st.container(width="content")
+        export = st.container(horizontal=True, width="content", gap="small")
+    if user.may(Permission.IMPORT_READS):
+        with export:
+            show_import_button(settings, user=user)
     count = quality_table(settings, actor=user.actor, query=query, limit=1)
     if not count.total:
         st.info("No slide passes these filters. Clear the search, a choice or a day.", icon=":material/filter_alt_off:")

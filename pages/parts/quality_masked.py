@@ -10,11 +10,8 @@ import streamlit as st
 
 from core.services.display import positive_class
 from core.services.visibility import Visibility
-from core.store.records import POSITIVE_TITLE, RunRecord
+from core.store.records import POSITIVE_TITLE, WITHOUT_ARTEFACT, RunRecord
 from pages.parts.badges import in_words, plain
-
-WITHOUT_ARTEFACT = "without_artefact"
-"""Key of a run's settings: what the scores are without the spoilt tiles."""
 
 
 def show_with_and_without(run: RunRecord | None, seen: Visibility) -> None:

@@ -27,6 +27,7 @@ from core.services.layers import (
     artefact_legend,
     class_names,
     has_attention,
+    has_disagreement,
     has_quality_map,
     quality_source,
 )
@@ -176,6 +177,7 @@ def _viewer_slide(
         no_attention=_no_attention(settings, run) or hidden,
         quality_id=source.folder,
         no_quality=_no_quality(settings, slide.slide_id, source),
+        has_disagreement=source.folder is not None and has_disagreement(settings, slide.slide_id, source.folder),
         artefacts=_artefacts(source),
         flags=_flags(view, slide.slide_id) if view.revealed else [],
         marks=[_mark(record) for record in annotations.list_annotations(settings, slide.slide_id, actor=actor)],

@@ -38,6 +38,8 @@ class ViewerSlide:
     """The folder whose artefact map lies on the slide: of a run, or of a measurement of its own."""
     no_quality: str | None
     """Why there is no artefact layer; None if there is one."""
+    has_disagreement: bool
+    """Whether there is a map of where the artefact network differs from the detectors."""
     artefacts: Sequence[Json]
     """{code, key, name, colour, measured} of the artefact classes; `measured` says how much of it there is."""
     flags: Sequence[Json]

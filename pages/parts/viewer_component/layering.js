@@ -10,7 +10,7 @@ const OPACITIES = [0.2, 0.4, 0.6, 0.8]
 const DEFAULTS = {
   heat: { on: true, opacity: 0.4, class: null, map: "red", threshold: 0 },
   attention: { on: false, opacity: 0.6 },
-  artefact: { on: false, opacity: 0.5, off: [] },
+  artefact: { on: false, opacity: 0.5, off: [], map: "found" },
   tissue: { on: false, opacity: 0.9 },
   flags: { on: true, opacity: 1 },
   marks: { on: true, opacity: 1 },
@@ -25,6 +25,11 @@ export class Layering {
     path.reduce((part, key) => part[key], this.settings)[last] = value
     saveSettings(this.settings, this.settingsKey)
     this.refresh()
+  }
+
+  /** Which of the two artefact maps lies on a pane. */
+  qualityKind(pane) {
+    return this.settings.artefact.map === "differs" && pane.slide.has_disagreement ? "disagreement" : "quality"
   }
 
   /** One painter for as long as the same classes are on: the picture of a large map is then made once. */
@@ -69,7 +74,7 @@ export class Layering {
   /** A tile grid of a slide, loaded once; null until it is there. */
   grid(pane, kind) {
     const id = pane.slide.slide_id
-    const run = kind === "quality" ? pane.slide.quality_id : pane.slide.run_id
+    const run = ["quality", "disagreement"].includes(kind) ? pane.slide.quality_id : pane.slide.run_id
     if (!run) return null
     const key = `${id}/${run}/${kind}`
     if (!this.grids.has(key)) {
@@ -140,7 +145,7 @@ export class Layering {
     const weights = wantsAttention ? this.grid(pane, "attention") : null
     pane.setGrid("attention", { lattice: weights, plane: 0, painter: probabilityPainter(table("attention"), 0), visible: wantsAttention, opacity: attention.opacity })
     const wantsArtefact = shown(artefact) && !none.artefact
-    const quality = wantsArtefact ? this.grid(pane, "quality") : null
+    const quality = wantsArtefact ? this.grid(pane, this.qualityKind(pane)) : null
     pane.setGrid("artefact", { lattice: quality, plane: 0, painter: this.artefactPainter(pane), visible: wantsArtefact, opacity: artefact.opacity })
     const wantsTissue = shown(tissue) && !none.tissue
     pane.setOutline({ rings: wantsTissue ? this.outline(pane) : null, visible: wantsTissue, opacity: tissue.opacity })
@@ -228,7 +233,7 @@ export class Layering {
       const value = probabilityAt(weights, 0, x, y)
       if (value !== null) parts.push(`attention ${Math.round(100 * value)} % of the highest here`)
     }
-    const quality = artefact.on && !pane.slide.no_quality && !pane.isPlain ? this.grid(pane, "quality") : null
+    const quality = artefact.on && !pane.slide.no_quality && !pane.isPlain ? this.grid(pane, this.qualityKind(pane)) : null
     if (quality) {
       const code = codeAt(quality, x, y)
       const name = (pane.slide.artefacts ?? []).find(one => one.code === code)?.name

@@ -101,11 +101,15 @@ export class Panel {
     const { detail } = this.rows.get("artefact")
     const classes = slide.artefacts ?? []
     detail.hidden = !settings.artefact.on || !classes.length
-    const key = JSON.stringify([slide.slide_id, classes])
+    const key = JSON.stringify([slide.slide_id, classes, slide.has_disagreement])
     if (detail.dataset.key !== key) {
       detail.dataset.key = key
-      detail.replaceChildren(h("ul", { class: "legend" }, classes.map(one => this.classEntry(one))), h("p", { class: "note" }, "Shares are of the tissue."))
+      const maps = [["found", "What was found"], ["differs", "Where the network differs"]]
+      const choice = h("select", { "data-field": "artefact.map", "aria-label": "Artefact map", onchange: event => this.act.set("artefact.map", event.target.value) }, maps.map(([id, text]) => h("option", { value: id }, text)))
+      detail.replaceChildren(...(slide.has_disagreement ? [choice] : []), h("ul", { class: "legend" }, classes.map(one => this.classEntry(one))), h("p", { class: "note" }, "Shares are of the tissue."))
     }
+    const choice = detail.querySelector("[data-field='artefact.map']")
+    if (choice) choice.value = settings.artefact.map
     for (const box of detail.querySelectorAll("input")) box.checked = !settings.artefact.off.includes(box.dataset.artefact)
   }
 
