@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from core.documents import Block, Document, Facts, Figure, Heading, Paragraph, Table, to_html, to_pdf
 from core.errors import NotFoundError
@@ -31,7 +30,9 @@ __all__ = ["qc_document", "qc_report_html", "qc_report_pdf"]
 THUMBNAIL = "thumbnail.jpg"
 OVERLAY = "qc_overlay.png"
 """Pictures of a measurement; the overlay lies on the thumbnail."""
-LEGEND_PX = 14
+LEGEND_PX = 22
+"""Height of a line of the legend below the picture."""
+_STAINS = {"he": "H&E", "ihc": "immunohistochemistry"}
 
 
 def qc_report_html(settings: Settings, slide_id: str, *, actor: str) -> str:
@@ -114,32 +115,39 @@ def _summary(row: QualityRow, report: QcReport, quality: SlideQuality) -> Facts:
 def _picture(settings: Settings, quality: SlideQuality, report: QcReport) -> list[Block]:
     if quality.results_dir is None:
         return []
-    folder = settings.home / quality.results_dir
-    png = _overlaid(folder)
-    if png is None:
-        return [Paragraph("The pictures of this measurement are gone. Measure the slide again to restore them.")]
     shown = [kind for kind, area in report.artefacts() if area.mm2 > 0]
-    colours = ", ".join(f"{FACTS[kind].title} {_colour(kind)}" for kind in shown) or "no artefact was found"
-    caption = f"The slide with its artefacts. Colours: {colours}."
-    return [Figure(png, caption, f"Thumbnail of the slide with coloured artefacts: {colours}.", 150.0)]
-
-
-def _overlaid(folder: Path) -> bytes | None:
-    """Return the thumbnail under the artefacts as PNG, or None where the thumbnail is gone."""
-    try:
-        with Image.open(folder / THUMBNAIL) as image:
-            plain = image.convert("RGB")
-    except OSError:
-        return None
-    try:
-        with Image.open(folder / OVERLAY) as overlay:
-            laid = overlay.convert("RGBA").resize(plain.size, Image.Resampling.NEAREST)
-        plain.paste(laid, mask=laid)
-    except OSError:
-        return None
+    picture = _overlaid(settings.home / quality.results_dir)
+    if picture is None:
+        return [Paragraph("The pictures of this measurement are gone. Measure the slide again to restore them.")]
     content = io.BytesIO()
-    Image.fromarray(np.asarray(plain)).save(content, "PNG")
-    return content.getvalue()
+    _with_legend(picture, shown).save(content, "PNG")
+    names = ", ".join(FACTS[kind].title.lower() for kind in shown) or "no artefact"
+    alt = f"Thumbnail of the slide; coloured on it: {names}."
+    return [Figure(content.getvalue(), "The slide with its artefacts.", alt, 140.0)]
+
+
+def _overlaid(folder: Path) -> Image.Image | None:
+    """Return the thumbnail under the artefacts, or None where a picture is gone."""
+    try:
+        with Image.open(folder / THUMBNAIL) as image, Image.open(folder / OVERLAY) as overlay:
+            plain = image.convert("RGB")
+            laid = overlay.convert("RGBA").resize(plain.size, Image.Resampling.NEAREST)
+    except OSError:
+        return None
+    plain.paste(laid, mask=laid)
+    return plain
+
+
+def _with_legend(picture: Image.Image, shown: Sequence[ArtefactClass]) -> Image.Image:
+    """Return the picture above a line for every artefact on it: its colour and its name."""
+    whole = Image.new("RGB", (picture.width, picture.height + LEGEND_PX * len(shown)), "white")
+    whole.paste(picture)
+    pen, font = ImageDraw.Draw(whole), ImageFont.load_default(size=LEGEND_PX * 0.7)
+    for place, kind in enumerate(shown):
+        top = picture.height + LEGEND_PX * place
+        pen.rectangle((2, top + 3, LEGEND_PX - 2, top + LEGEND_PX - 3), fill=FACTS[kind].colour)
+        pen.text((LEGEND_PX + 6, top + 2), FACTS[kind].title, fill="black", font=font)
+    return whole
 
 
 def _classes(report: QcReport) -> Table:
@@ -214,7 +222,8 @@ def _figure(compared: object, name: str) -> str:
 
 def _stain(report: QcReport) -> list[Block]:
     stain = report.stain
-    words = f"Looks like {stain.kind}; vectors by {stain.method}"
+    seen = f"Looks like {_STAINS[stain.kind]}" if stain.kind in _STAINS else "The kind of stain cannot be told"
+    words = f"{seen}; vectors by {stain.method.capitalize()}"
     if stain.angle_degrees is not None:
         words += f", {stain.angle_degrees:.1f} degrees apart"
     rows = tuple(
@@ -227,7 +236,12 @@ def _stain(report: QcReport) -> list[Block]:
 
 def _disagreements(report: QcReport) -> list[Block]:
     rows = tuple(
-        (part.name, f"{part.both_mm2:.3f}", f"{part.network_only_mm2:.3f}", f"{part.detector_only_mm2:.3f}")
+        (
+            ArtefactClass(part.name).about.title,
+            f"{part.both_mm2:.3f}",
+            f"{part.network_only_mm2:.3f}",
+            f"{part.detector_only_mm2:.3f}",
+        )
         for part in report.disagreements
     )
     if not rows:
@@ -252,10 +266,6 @@ def _provenance(report: QcReport, quality: SlideQuality, provenance: Json) -> Fa
             ("Program", str(provenance["code_version"])),
         )
     )
-
-
-def _colour(kind: ArtefactClass) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*FACTS[kind].colour)
 
 
 def _words(code: str) -> str:
