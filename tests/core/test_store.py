@@ -25,12 +25,35 @@ from core.services.catalogue import SlideRequest
 from core.settings import Settings
 from core.store import results
 from core.store.annotations import Shape
-from core.store.connection import open_log, reading, writing
+from core.store.connection import Log, open_log, reading, writing
+from core.store.error_reviews import NewErrorReview, insert_error_review, insert_overlap_score
 from core.store.events import append_event
 from core.store.imports import NewPrediction, insert_prediction
 from core.store.migrations import LOG_TABLES, SCHEMA_VERSION
 from core.store.records import EventRecord
 from core.store.verification import verify
+
+
+def fill_errors(database: Log, slide_id: str) -> None:
+    """One row in each table of error review."""
+    error = NewErrorReview(
+        slide_id=slide_id,
+        run_id="r1",
+        level="tile",
+        direction="false_positive",
+        x=0,
+        y=0,
+        width=50,
+        height=50,
+        reference="outlines",
+        score=0.9,
+        threshold=0.5,
+        role="first",
+        reason="keratin",
+        note="",
+    )
+    insert_error_review(database, error, supersedes=None, actor="ann")
+    insert_overlap_score(database, slide_id, run_id="r1", threshold=0.5, score=3, note="", actor="ann")
 
 
 def fill(settings: Settings) -> str:
@@ -58,6 +81,7 @@ def fill(settings: Settings) -> str:
     with open_log(settings) as database, writing(database):
         insert_prediction(database, foreign, actor="ann")
         fill_quality(database, slide_id)
+        fill_errors(database, slide_id)
     return slide_id
 
 
