@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from core.errors import InputError
 from core.interop.csv_table import CsvTable
-from core.interop.reads_layout import MOST_CATEGORIES, OPTIONAL_FIELDS, Layout, ReadsMapping, reader_columns, resolve
+from core.interop.reads_layout import MOST_CATEGORIES, OPTIONAL_FIELDS, Layout, ReadsMapping, resolve
 
 _CASE_NAMES = ("case", "case_id", "biopsy", "slide", "roi", "specimen", "id", "accession", "block")
 _ALIKE: dict[str, tuple[str, ...]] = {
@@ -30,15 +30,16 @@ def guess_case(table: CsvTable) -> str:
 def guess_mapping(table: CsvTable) -> ReadsMapping:
     """Return a mapping of which every column is in the table; its layout is wide or long, never left open."""
     case = guess_case(table)
+    lower = {name.casefold(): name for name in table.columns}
     repeats = len(set(table.column(case))) < len(table.rows)
     try:
         found = resolve(table, ReadsMapping(case=case))
     except InputError:
-        return ReadsMapping(case=case, layout=Layout.LONG if repeats else Layout.WIDE)
-    if not repeats:
-        return found if found.layout is Layout.WIDE else _wide(table, case, otherwise=found)
-    lower = {name.casefold(): name for name in table.columns}
-    found = found if found.layout is Layout.LONG else replace(found, reader=lower.get("reader"), category=None)
+        found = ReadsMapping(case=case, layout=Layout.WIDE)
+    if found.layout is Layout.WIDE and not repeats:
+        return found
+    if found.layout is Layout.WIDE:
+        found = ReadsMapping(case=case, reader=lower.get("reader"))
     taken = {found.case, found.reader, found.category}
     fields: dict[str, str | None] = {}
     for field in OPTIONAL_FIELDS:
@@ -52,12 +53,3 @@ def words_in(table: CsvTable, columns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the different cells of some columns, sorted; none where they are more than words of a scheme would be."""
     words = sorted({cell for column in columns for cell in table.column(column) if cell})
     return tuple(words) if len(words) <= MOST_CATEGORIES else ()
-
-
-def _wide(table: CsvTable, case: str, *, otherwise: ReadsMapping) -> ReadsMapping:
-    """Return the wide reading of a table that names no case twice, where it has columns of readers."""
-    try:
-        readers = reader_columns(table, case=case)
-    except InputError:
-        return otherwise
-    return ReadsMapping(case=case, layout=Layout.WIDE, readers=readers)
