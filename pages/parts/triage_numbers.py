@@ -45,6 +45,7 @@ def show_numbers(found: Board) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
+            height="stretch",
             help="Read cases that nobody looks at again yet, ordered by expected benefit.",
         )
         point = found.measured
@@ -67,6 +68,7 @@ def show_numbers(found: Board) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
+            height="stretch",
             help="Highest miss rate among unflagged cases that the random audit leaves possible (95 %, one-sided).",
         )
 
@@ -198,11 +200,20 @@ def audit_sizes() -> str:
 def _share(label: str, share: Share, meaning: str) -> None:
     value = "-" if share.value is None else f"{share.value:.0%}"
     told = None if share.low is None else f"{share.low:.0%} to {share.high:.0%}, {share.count} of {share.of}"
-    st.metric(label, value, told, delta_color="off", delta_arrow="off", border=True, help=f"{meaning}; 95 % Wilson.")
+    st.metric(
+        label,
+        value,
+        told,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+        help=f"{meaning}; 95 % Wilson.",
+    )
 
 
 def _plain(label: str, value: float | None, form: str, meaning: str) -> None:
-    st.metric(label, "-" if value is None else form.format(value), border=True, help=meaning)
+    st.metric(label, "-" if value is None else form.format(value), border=True, height="stretch", help=meaning)
 
 
 def _band(

@@ -56,18 +56,20 @@ def choose_whose(day: DayView) -> Whose:
         Whose.UNASSIGNED: f" ({day.unassigned:,})",
         Whose.WAITING: f" ({len(day.waiting):,})",
     }
-    return st.segmented_control(
+    named = {one.name.lower(): one for one in Whose}
+    whose = st.segmented_control(
         "Whose cases",
         list(Whose),
-        default=Whose.ALL,
+        default=named.get(st.query_params.get("whose", ""), Whose.ALL),
         required=True,
         format_func=lambda whose: f"{whose.value}{counts[whose]}",
         key="whose",
         on_change=first_page,
-        bind="query-params",
         help="Yours and unassigned: cases that are not settled. Waiting for you: opinions asked of you, and cases of "
         "your requests to compare, resolve or sign.",
     )
+    _tell_address("whose", [] if whose is Whose.ALL else [whose.name.lower()])
+    return whose
 
 
 def choose_order() -> WorklistOrder:
@@ -113,35 +115,38 @@ def show_filters(found: WorklistPage, query: WorklistQuery) -> None:
             "Status",
             [one for one in CASES if found.by_status.get(one) or one in query.statuses],
             selection_mode="multi",
+            default=query.statuses,
             format_func=lambda one: f"{CASES[one].label} {found.by_status.get(one, 0):,}",
             key="status",
             on_change=first_page,
-            bind="query-params",
         )
         st.pills(
             "Flags",
             [one for one in FLAGS if found.by_kind.get(one) or one in query.kinds],
             selection_mode="multi",
+            default=query.kinds,
             format_func=lambda one: f"{FLAGS[one].label} {found.by_kind.get(one, 0):,}",
             key="flags",
             on_change=first_page,
-            bind="query-params",
         )
+        _tell_address("status", [one.value for one in query.statuses])
+        _tell_address("flags", [one.value for one in query.kinds])
         chosen = len(query.diagnoses) + (query.site is not None)
         with st.popover(f"More filters ({chosen})" if chosen else "More filters", icon=":material/filter_list:"):
-            _show_more(found)
+            _show_more(found, query)
 
 
-def _show_more(found: WorklistPage) -> None:
+def _show_more(found: WorklistPage, query: WorklistQuery) -> None:
     st.pills(
         "Diagnosis",
         list(CATEGORIES),
         selection_mode="multi",
+        default=query.diagnoses,
         format_func=CATEGORIES.__getitem__,
         key="diagnosis",
         on_change=first_page,
-        bind="query-params",
     )
+    _tell_address("diagnosis", [one.value for one in query.diagnoses])
     if found.sites:
         st.selectbox(
             "Site",
@@ -153,6 +158,14 @@ def _show_more(found: WorklistPage) -> None:
             on_change=first_page,
             bind="query-params",
         )
+
+
+def _tell_address(key: str, values: list[str]) -> None:
+    """Keep a filter in the address by its words in the log: what the widget shows holds counts, which change."""
+    if values:
+        st.query_params[key] = values
+    elif key in st.query_params:
+        del st.query_params[key]
 
 
 def _kept(key: str, vocabulary: type[StrEnum]) -> list[str]:

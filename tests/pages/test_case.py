@@ -195,8 +195,8 @@ def test_next_and_previous_follow_the_worklist(open_page):
     at = open_page("case.py", case="MISSED")
     assert at.button(key="previous_case").disabled
     at.button(key="next_case").click().run()
-    assert at.query_params["case"] == "BROKEN"
-    assert at.title[0].value == "Case BROKEN"
+    assert at.query_params["case"] == "UNREAD"
+    assert at.title[0].value == "Case UNREAD"
     at.button(key="previous_case").click().run()
     assert at.title[0].value == "Case MISSED"
 
@@ -207,7 +207,7 @@ def test_after_an_answer_the_next_case_is_the_one_that_came_after_it(home, open_
     at.button(key="agree_MISSED").click().run()
     assert case_detail(home, "MISSED").case.status is CaseStatus.REVIEWED
     at.button(key="next_case").click().run()
-    assert at.title[0].value == "Case BROKEN"
+    assert at.title[0].value == "Case UNREAD"
     at.switch_page("worklist.py").run()
     at.query_params["case"] = "MISSED"
     at.switch_page("case.py").run()
