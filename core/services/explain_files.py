@@ -73,7 +73,7 @@ def read(settings: Settings, slide_id: str, digest: str) -> tuple[Json, dict[str
     """
     path = path_of(settings, slide_id, digest)
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             arrays: dict[str, NDArray[np.generic]] = {name: data[name] for name in data.files if name != HEADER}
             return cast("Json", json.loads(str(data[HEADER]))), arrays
     except FileNotFoundError:
