@@ -87,6 +87,13 @@ with details:
             show_flags(detail.flags, show_on_slide=partial(show_flag_on_slide, detail.slides))
         with tabs["Model result"]:
             show_result(run)
+            if run is not None and run.scores:
+                st.page_link(
+                    "explanation.py",
+                    label="What does this call rest on?",
+                    icon=":material/insights:",
+                    query_params={"case": case_id, "slide": slide.slide_id},
+                )
     if "All reads" in tabs:
         with tabs["All reads"]:
             show_reads(settings, detail, user=user)
