@@ -16,6 +16,7 @@ from core.services.authority import require, require_now
 from core.settings import Settings
 from core.store import cases, results
 from core.store.connection import Log, open_log, reading, writing
+from core.store.quality_results import rebuild_quality
 from core.store.records import RunRecord, SlideRecord, VerifyResult
 from core.store.summary import rebuild
 from core.store.values import utc_now
@@ -199,6 +200,7 @@ def rebuild_summaries(settings: Settings) -> int:
     For whoever has the files: it needs no permission within the program, and changes nothing that the log says.
     """
     with open_log(settings) as database:
+        rebuild_quality(database)
         return rebuild(database)
 
 

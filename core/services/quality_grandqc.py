@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import InputError, NotFoundError, UnreadableSlideError
+from core.errors import InputError, UnreadableSlideError
 from core.interop.grandqc import MASK_SUFFIX, SYSTEM, read_grandqc_mask, slide_of
 from core.interop.reads_csv import RowError
 from core.interop.reference_masks import ReferenceMask
@@ -16,15 +16,16 @@ from core.qc.comparison import reference_tissue
 from core.roles import Permission
 from core.services.authority import require
 from core.services.import_report import ImportReport, import_key
+from core.services.quality_comparison import figures_or_none
 from core.services.quality_import import no_single_slide, slides_by_file_name
-from core.services.quality_maps import keep_mask, mask_path, our_map, size_of
-from core.services.quality_references import TOLD_APART, figures_of
+from core.services.quality_maps import keep_mask, mask_path, size_of
+from core.services.quality_references import TOLD_APART
 from core.settings import Settings
 from core.store.cases import all_slides
 from core.store.connection import open_log, reading, writing
 from core.store.quality_records import NewReference, ReferenceKind, SlideQuality
 from core.store.quality_results import insert_reference, known_references, quality_of_slides
-from core.store.records import Json, SlideRecord
+from core.store.records import SlideRecord
 
 __all__ = ["import_grandqc", "masks_at"]
 
@@ -158,7 +159,7 @@ def _read(settings: Settings, path: Path, slide: SlideRecord, quality: SlideQual
         content_sha256=digest,
         mask_path=where,
         metrics={TOLD_APART: [kind.value for kind in mask.told_apart], "shares_of_tissue": _shares(mask)},
-        figures=_figures(settings, quality, mask),
+        figures=figures_or_none(settings, quality, mask),
         source_id=None if quality is None else quality.source_id,
         import_key=import_key(SYSTEM, slide.slide_id, version, where),
     )
@@ -170,13 +171,3 @@ def _shares(mask: ReferenceMask) -> dict[str, float]:
     tissue = reference_tissue(mask.labels)
     total = int(tissue.sum())
     return {kind.value: float((mask.labels[tissue] == kind.code).sum()) / total for kind in CLASSES if total}
-
-
-def _figures(settings: Settings, quality: SlideQuality | None, mask: ReferenceMask) -> Json | None:
-    """Return the comparison with our map, or None where there is none yet."""
-    if quality is None:
-        return None
-    try:
-        return figures_of(our_map(settings, quality), mask)
-    except NotFoundError:
-        return None

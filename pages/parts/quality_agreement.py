@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from core.roles import Permission
 from core.server.identity import User, short_name
+from core.services.quality_agreement import QcAgreement, qc_agreement
 from core.services.quality_second import (
-    QcAgreement,
     SecondReadRecord,
     awaited_second_reads,
-    qc_agreement,
     second_reads_to_do,
     withdraw_second_read,
 )

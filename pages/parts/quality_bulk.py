@@ -12,7 +12,7 @@ from core.roles import Permission
 from core.server.identity import User, short_name
 from core.services.jobs import enqueue_task
 from core.services.people import people_who_may
-from core.services.quality import BulkResult, bulk_accept, undo_bulk
+from core.services.quality_bulk import BulkResult, bulk_accept, undo_bulk
 from core.services.quality_second import AskResult, ask_second_reads, draw_second_reads
 from core.settings import Settings
 from pages.parts.actions import attempt, notify

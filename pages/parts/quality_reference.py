@@ -14,13 +14,13 @@ from core.errors import SecondReadError
 from core.qc.classes import ARTEFACTS, ArtefactClass
 from core.roles import Permission
 from core.server.identity import User, short_name
+from core.services.quality_comparison import compare_reference
+from core.services.quality_reference_picture import reference_picture
 from core.services.quality_references import (
     HUMAN_SCORES,
     ReferenceKind,
     ReferenceRecord,
     add_reference,
-    compare_reference,
-    reference_picture,
     references,
 )
 from core.services.quality_table import QualityRow

@@ -19,8 +19,10 @@ from core.qc.classes import NO_TISSUE, ArtefactClass
 from core.qc.comparison import NOT_JUDGED
 from core.services.qc_document import qc_document, qc_report_html, qc_report_pdf
 from core.services.quality import NewQcVerdict, judge
+from core.services.quality_comparison import compare_reference
 from core.services.quality_grandqc import import_grandqc, masks_at
-from core.services.quality_references import add_reference, compare_reference, reference_picture, references
+from core.services.quality_reference_picture import reference_picture
+from core.services.quality_references import add_reference, references
 from core.services.quality_second import ask_second_reads
 from core.settings import Settings
 from core.store.verification import verify

@@ -12,18 +12,17 @@ from store_kit import add_slide
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.services.quality import (
     NewQcVerdict,
-    bulk_accept,
     judge,
     reveal_verdicts,
     slide_verdicts,
-    undo_bulk,
     withdraw_verdict,
 )
+from core.services.quality_agreement import qc_agreement
+from core.services.quality_bulk import bulk_accept, undo_bulk
 from core.services.quality_second import (
     ask_second_reads,
     awaited_second_reads,
     draw_second_reads,
-    qc_agreement,
     second_reads_to_do,
     withdraw_second_read,
 )
