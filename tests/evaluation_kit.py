@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conftest import tissue_image, write_pyramid
 from people_kit import CLERK
+from PIL import Image
 
 from core.domain import MppSource, SlideStatus, Stain
 from core.services import catalogue
@@ -38,9 +38,10 @@ def add_slide(
     readable: bool = False,
 ) -> str:
     """A slide of the catalogue. `outline` is a class planted over its left half; only a readable one can be opened."""
-    path = folder / f"{name}.tif"
+    path = folder / f"{name}.{'png' if readable else 'tif'}"
     if readable:
-        write_pyramid(path, tissue_image(WIDTH, HEIGHT), levels=1)
+        pixels = np.random.default_rng(0).normal((205, 140, 185), 20, (HEIGHT, WIDTH, 3)).clip(0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
     else:
         path.write_bytes(b"II*\x00")
     if outline is not None:
