@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.documents.content import Block, Document, Figure, Heading, Paragraph, Table
-from core.documents.figures import Series, line_chart
+from core.documents import Block, Document, Figure, Heading, Paragraph, Table
 from core.domain import NOT_FOR_DIAGNOSIS
 from core.services.reports import Measure, Report
 
@@ -82,6 +81,9 @@ def _made(report: Report) -> str:
 
 
 def _figure(name: str, trend: Sequence[tuple[str, Report]]) -> Figure | None:
+    # Imported late: it brings matplotlib, for which no page should wait that only offers the file.
+    from core.documents.figures import Series, line_chart
+
     found = [
         (place, next(one for one in report.measures if one.name == name)) for place, (_, report) in enumerate(trend)
     ]

@@ -13,7 +13,7 @@ from consult_kit import BENIGN, MALIGNANT, ask, department, flagged_case, give, 
 from store_kit import run_of, save
 
 from core.agreement.estimates import Bootstrap
-from core.documents.html import to_html
+from core.documents import to_html
 from core.domain import NOT_FOR_DIAGNOSIS, FlagKind, ReadCategory, ReviewVerdict
 from core.errors import InputError, NotAllowedError
 from core.services import resolution, review, rules
