@@ -98,9 +98,10 @@ with sets:
             if state.active:
                 continue
             reason = st.text_input("Why should it count?", key=f"why_{version}", max_chars=300, width=420)
+            # The key names what counts now: a click on a page that is behind reaches no button, and does nothing.
             if st.button(
                 "Activate",
-                key=f"activate_{version}",
+                key=f"activate_{version}_over_{active.rules.version}",
                 icon=":material/play_arrow:",
                 type="primary",
                 help="From then on every evaluation carries this version. A capacity becomes a probability for good.",

@@ -42,7 +42,9 @@ def add_read(
     """Add a case with one slide that ann reads as benign; return the read."""
     slide_id = f"slide-{name}"
     cases.ensure_case(database, name, site="North", actor="ann")
-    slide = SlideRecord(slide_id=slide_id, case_id=name, path=f"/{slide_id}.svs", stain=Stain.HE, added_at=NOW)
+    slide = SlideRecord(
+        slide_id=slide_id, case_id=name, path=f"/{slide_id}.svs", stain=Stain.HE, site="North", added_at=NOW
+    )
     cases.insert_slide(database, slide, actor="ann")
     run = RunResult(
         run_id=f"run-{name}",

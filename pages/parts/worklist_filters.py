@@ -15,7 +15,7 @@ from pages.parts.badges import CASES, CATEGORIES, FLAGS
 
 PAGE_SIZE = 25
 """Cases on one page: what is scrolled through without losing one's place."""
-PAGE = "page"
+PAGE = "list_page"
 """Key of the page number."""
 
 

@@ -133,7 +133,7 @@ def test_filters_stand_in_the_address_and_come_back_from_it(open_page, texts):
     assert list(at.dataframe[0].value["Case"]) == ["AGREED"]
     at.pills(key="status").set_value([]).run()
     assert "status" not in at.query_params
-    beyond = open_page("worklist.py", page="7")
+    beyond = open_page("worklist.py", list_page="7")
     assert "1 to 5 of 5 cases" in texts(beyond)
 
 
