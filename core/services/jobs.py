@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from core.domain import JobKind, JobState
-from core.errors import ConflictError
+from core.errors import ConflictError, InputError
 from core.roles import Permission
 from core.services.authority import require
 from core.services.fit import Override
@@ -70,9 +70,12 @@ def enqueue_task(settings: Settings, slide_id: str, *, kind: JobKind, payload: J
     Raises:
         NotFoundError: there is no slide of that id.
         NotAllowedError: the actor may not do this.
+        InputError: the kind is no task.
     """
     with open_log(settings) as database, writing(database):
-        require(database, actor, MAY_ASK[kind])
+        require(database, actor, MAY_ASK.get(kind, Permission.OPERATE))
+        if kind not in MAY_ASK:
+            raise InputError(f"A job of kind {kind.value} is no task of its own. Queue the analysis of the slide.")
         slide = cases.get_slide(database, slide_id)
         return queue.enqueue_task(database, slide.slide_id, kind=kind, payload=payload, actor=actor)
 
