@@ -81,14 +81,9 @@ def show_hidden(settings: Settings, user: User, choices: Choices) -> None:
             f":material/visibility_off: {len(choices.unread)} cases that nobody has read are left out: figures over "
             "few cases would tell the model's result before a diagnosis is locked."
         )
-        if user.may(Permission.RECORD_READS) and st.button(
-            "Reveal them to me",
-            key="ev_reveal",
-            type="tertiary",
-            icon=":material/visibility:",
-            help="Recorded in the log for each case: your later reads of them count as given after the model.",
-        ):
-            _confirm_reveal(settings, user, choices.unread)
+        if user.may(Permission.RECORD_READS):
+            with st.popover("Reveal them to me", icon=":material/visibility:", type="tertiary"):
+                _offer_reveal(settings, user, choices.unread)
 
 
 def show_label_import(settings: Settings, user: User) -> None:
@@ -109,13 +104,12 @@ def show_label_import(settings: Settings, user: User) -> None:
                 st.rerun()
 
 
-@st.dialog("Reveal the results of unread cases")
-def _confirm_reveal(settings: Settings, user: User, cases: Sequence[str]) -> None:
+def _offer_reveal(settings: Settings, user: User, cases: Sequence[str]) -> None:
     st.markdown(
         f"The model's results on {len(cases)} unread cases will be shown to you. The log keeps this for every one of "
         "them, and a read of yours counts as given after the model from then on."
     )
-    if st.button("Reveal and record it", key="ev_reveal_yes", type="primary"):
+    if st.button("Reveal and record it", key="ev_reveal", type="primary"):
 
         def reveal() -> None:
             for case_id in cases:
