@@ -47,7 +47,7 @@ def show_bulk_actions(settings: Settings, chosen: Sequence[str], *, user: User) 
 def show_measure(settings: Settings, slide_ids: Sequence[str], *, user: User) -> None:
     """Offer to measure the quality of slides anew; the worker does it."""
     if st.button(
-        "Measure" if len(slide_ids) != 1 else "Measure again",
+        "Measure",
         key="qc_measure",
         icon=":material/speed:",
         type="tertiary",

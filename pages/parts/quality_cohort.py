@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.qc.classes import ArtefactClass
 from core.server.identity import User
 from core.services.quality_cohort import CohortView, Feature
 from core.settings import Settings
@@ -17,7 +16,7 @@ from pages.parts.quality_bulk import show_bulk_actions
 from pages.parts.quality_charts import CONFIG, Axis, Dot, Line, batch_colours, embedding_figure, parallel_figure
 from pages.parts.quality_filters import NOT_STATED
 from pages.parts.quality_pictures import overlay_picture
-from pages.parts.quality_words import share_text
+from pages.parts.quality_words import not_measured, share_text
 
 BATCHES = {"scanner": "Scanner", "site": "Site", "stain": "Stain", "day": "Day added"}
 METHODS = {"pca": "Principal components", "tsne": "Neighbours (t-SNE)"}
@@ -37,7 +36,7 @@ def show_cohort(settings: Settings, view: CohortView, *, user: User) -> None:
         )
         return
     told = f"n = {len(view.slides)} slides"
-    told += f"; {view.unmeasured} more are not measured yet" if view.unmeasured else ""
+    told += f"; {not_measured(view.unmeasured)}" if view.unmeasured else ""
     st.caption(f"{told}. {plain(view.rule)}")
     _show_charts(settings, view, user)
     show_batch_effect(view)
@@ -146,6 +145,13 @@ def _feature(view: CohortView, name: str) -> Feature:
 
 
 _SHORT = {
+    "fraction_out_of_focus": "Out of<br>focus",
+    "fraction_fold": "Fold",
+    "fraction_pen": "Pen",
+    "fraction_bubble_edge": "Bubble<br>or edge",
+    "fraction_dark_spot_foreign": "Dust or<br>foreign",
+    "fraction_damaged": "Damaged",
+    "fraction_stain": "Pale or<br>overstained",
     "usable_fraction": "Usable",
     "log_tissue_mm2": "Tissue<br>log10 mm²",
     "stain_angle": "Stain<br>angle",
@@ -156,9 +162,6 @@ _SHORT = {
 
 
 def _short(feature: Feature) -> str:
-    artefact = feature.name.removeprefix("fraction_")
-    if artefact in set(ArtefactClass):
-        return ArtefactClass(artefact).about.title.replace(" or ", "<br>or ").replace("Out of focus", "Out of<br>focus")
     return _SHORT.get(feature.name, "<br>".join(feature.title.split()))
 
 

@@ -40,6 +40,8 @@ ORDERS: Mapping[str, tuple[str, bool]] = {
     "Case id": ("case", False),
 }
 """What the table can be ordered by: the part, and whether the highest comes first."""
+_MORE = ("q_scanner", "q_site", "q_stain", "q_from", "q_to", "q_artefact")
+"""Keys of the filters that are not always in sight."""
 _SUGGESTED = {**{one.value: DISPOSITIONS[one].label for one in QcDisposition}, UNMEASURED: "Not measured"}
 _DECIDED = {
     UNJUDGED: NO_VERDICT.label,
@@ -54,26 +56,28 @@ def read_query(facets: Mapping[str, Mapping[str, int]]) -> tuple[QualityQuery, D
     Args:
         facets: Of all slides: which scanners, sites and stains there are.
     """
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    with row:
         text = st.text_input(
             "Search",
             key="q_search",
             placeholder="Slide or case id",
             icon=":material/search:",
-            width=170,
+            width=175,
             live=True,
             bind="query-params",
         )
-        scanners = _choice("Scanner", "q_scanner", [name or NOT_STATED for name in facets["scanner"]], width=150)
-        sites = _choice("Site", "q_site", [name or NOT_STATED for name in facets["site"]], width=140)
-        stains = _choice("Stain", "q_stain", list(facets["stain"]), labels=STAINS, width=120)
-        since = _day("Added from", "q_from")
-        until = _day("Added up to", "q_to")
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    with row:
-        dispositions = _choice("Suggested", "q_suggested", list(_SUGGESTED), labels=_SUGGESTED, width=190)
-        verdicts = _choice("Verdict", "q_verdict", list(_DECIDED), labels=_DECIDED, width=190)
-        artefact = _artefact()
+        dispositions = _choice("Suggested", "q_suggested", list(_SUGGESTED), labels=_SUGGESTED, width=185)
+        verdicts = _choice("Verdict", "q_verdict", list(_DECIDED), labels=_DECIDED, width=185)
+        used = sum(bool(st.session_state.get(key)) for key in _MORE)
+        with st.popover(f"More filters ({used})" if used else "More filters", icon=":material/filter_alt:"):
+            scanners = _choice("Scanner", "q_scanner", [name or NOT_STATED for name in facets["scanner"]], width=280)
+            sites = _choice("Site", "q_site", [name or NOT_STATED for name in facets["site"]], width=280)
+            stains = _choice("Stain", "q_stain", list(facets["stain"]), labels=STAINS, width=280)
+            with st.container(horizontal=True):
+                since = _day("Added from", "q_from")
+                until = _day("Added up to", "q_to")
+            artefact = _artefact()
     query = QualityQuery(
         text=text or "",
         scanners=tuple(_stated(scanners)),
@@ -90,7 +94,7 @@ def read_query(facets: Mapping[str, Mapping[str, int]]) -> tuple[QualityQuery, D
 
 def choose_order(query: QualityQuery) -> QualityQuery:
     """Let the reader choose what the table is ordered by."""
-    order = st.selectbox("Order", list(ORDERS), key="q_order", width=245, bind="query-params")
+    order = st.selectbox("Order", list(ORDERS), key="q_order", width=235, bind="query-params")
     sort, descending = ORDERS[order]
     return replace(query, sort=sort, descending=descending)
 
@@ -118,7 +122,7 @@ def _artefact() -> str | None:
         index=None,
         placeholder="Any artefact or none",
         key="q_artefact",
-        width=205,
+        width=280,
         bind="query-params",
     )
     return None if chosen is None else named[chosen]

@@ -82,7 +82,7 @@ def show_slide(settings: Settings, slide_id: str, *, user: User) -> None:
 
 
 def _back() -> None:
-    if st.button("Back to the table", key="qc_back", icon=":material/table_rows:", type="tertiary"):
+    if st.button("Table", key="qc_back", icon=":material/arrow_back:", type="tertiary"):
         st.query_params.pop("slide", None)
         st.rerun()
 
@@ -91,29 +91,31 @@ def _show_header(
     settings: Settings, row: QualityRow, verdicts: SlideVerdicts, *, before: str | None, after: str | None, user: User
 ) -> None:
     entry = row.entry
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _back()
-        st.title(f"Slide {plain(entry.slide_id)}", width="content")
-        standing = [DISPOSITIONS[one.disposition] for one in verdicts.standing if one.disposition]
-        show_badges(standing or [NO_VERDICT])
         st.space("stretch")
-        _show_neighbours(before, after)
-    facts = [f"Case {plain(entry.case_id)}", STAINS[entry.stain]]
-    facts += [f"scanner {plain(entry.scanner)}" if entry.scanner else "scanner not stated"]
-    facts += [f"site {plain(entry.site)}" if entry.site else "site not stated"]
-    facts += [f"added {entry.added_at:%d %b %Y}"]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(", ".join(facts), width="content")
         st.page_link(
             "case.py",
-            label="Open the case",
+            label="Case",
             icon=":material/biotech:",
             query_params={"case": entry.case_id, "slide": entry.slide_id},
+            help=f"Open case {entry.case_id} at this slide",
         )
         if user.can_operate:
             show_measure(settings, [entry.slide_id], user=user)
         if user.may(Permission.EXPORT) and row.report is not None:
             _show_report(settings, entry.slide_id, user=user)
+        _show_neighbours(before, after)
+    facts = [f"Case {plain(entry.case_id)}", STAINS[entry.stain]]
+    facts += [f"scanner {plain(entry.scanner)}" if entry.scanner else "scanner not stated"]
+    facts += [f"site {plain(entry.site)}" if entry.site else "site not stated"]
+    facts += [f"added {entry.added_at:%d %b %Y}"]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(f"Slide {plain(entry.slide_id)}", width="content")
+        standing = [DISPOSITIONS[one.disposition] for one in verdicts.standing if one.disposition]
+        with st.container(width="content"):
+            show_badges(standing or [NO_VERDICT])
+        st.caption(", ".join(facts), width="content")
 
 
 def _show_report(settings: Settings, slide_id: str, *, user: User) -> None:

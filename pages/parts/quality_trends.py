@@ -19,6 +19,7 @@ from pages.parts.badges import STAINS, plain
 from pages.parts.frame import PHANTOM_SENTENCE
 from pages.parts.quality_charts import CONFIG, Bar, Control, Step, course_figure, share_figure
 from pages.parts.quality_filters import NOT_STATED
+from pages.parts.quality_words import not_measured
 from pages.parts.tables import harmless
 
 GROUPINGS = {
@@ -64,8 +65,9 @@ def show_trends(trends: QualityTrends, *, user: User) -> None:
 
 def _show_caption(trends: QualityTrends) -> None:
     slides = sum(point.slides for point in trends.points)
-    told = f"n = {slides} measured slides in {len(trends.points)} groups."
-    told += f" {trends.unmeasured} more are not measured yet." if trends.unmeasured else ""
+    groups = f"{len(trends.points)} groups" if len(trends.points) != 1 else "1 group"
+    told = f"n = {slides} measured slides in {groups}."
+    told += f" {not_measured(trends.unmeasured).capitalize()}." if trends.unmeasured else ""
     told += f" Verdicts on {trends.hidden} slides are hidden from you and not counted." if trends.hidden else ""
     st.caption(f"{told} {plain(trends.rule)}")
 

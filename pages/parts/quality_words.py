@@ -53,4 +53,11 @@ def share_text(share: float | None) -> str:
     """Return a share of tissue as per cent; shares that would round to nothing keep one digit more."""
     if share is None:
         return "-"
+    if 0 < share < 0.0001:
+        return "< 0.01%"
     return f"{share:.2%}" if 0 < share < 0.001 else f"{share:.1%}"
+
+
+def not_measured(count: int) -> str:
+    """Return how many slides more there are without a measurement, as a phrase."""
+    return f"{count} more are not measured" if count != 1 else "1 more is not measured"

@@ -186,7 +186,7 @@ def test_the_cohort_says_its_rule_its_n_and_the_batch_effect(open_quality, texts
     at = open_quality(q_view="Cohort")
     assert not at.exception
     told = texts(at)
-    assert "n = 6 slides; 1 more are not measured yet" in told
+    assert "n = 6 slides; 1 more is not measured" in told
     assert "robust standard deviations" in told
     assert "silhouette" in told
     assert {one.label: one.value for one in at.metric}["n"] == "6"

@@ -23,7 +23,7 @@ def cohort(empty_home: Settings, tmp_path) -> Settings:
 def test_courses_by_scanner_have_n_medians_and_shares(open_page, texts):
     at = open_page("trends.py", role=Role.VIEWER, t_by="Scanner")
     assert not at.exception
-    assert "n = 6 measured slides in 2 groups. 1 more are not measured yet." in texts(at)
+    assert "n = 6 measured slides in 2 groups. 1 more is not measured." in texts(at)
     frame = at.dataframe[0].value.set_index("Scanner")
     assert frame["Slides"].to_dict() == {"Alpha": 3, "Beta": 3}
     assert frame.loc["Beta", "Score, median"] == pytest.approx(0.7)
