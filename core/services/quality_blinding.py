@@ -13,9 +13,8 @@ from core.roles import Permission
 from core.services.authority import ActorKind, kind_of, permissions_of_actor
 from core.store.connection import Log
 from core.store.people import name_key
-from core.store.quality import open_asks, revealed_to, slides_judged_by, standing_verdicts
+from core.store.quality import open_asks, revealed_to, seconds_without_first, slides_judged_by
 from core.store.quality_records import SecondReadRecord
-from core.vocabulary import QcRole
 
 ASKED = "Hidden until your own verdict is given: you are asked for a blinded second quality read of this slide."
 POOL = (
@@ -32,9 +31,7 @@ def hidden_slides(database: Log, *, actor: str) -> frozenset[str]:
     revealed = revealed_to(database, actor=actor)
     judged = slides_judged_by(database, reader=actor)
     asks = {ask.slide_id for ask in asks_of(database, actor=actor)}
-    verdicts = standing_verdicts(database)
-    firsts = {one.slide_id for one in verdicts if one.role is QcRole.FIRST}
-    early = {one.slide_id for one in verdicts if one.role is QcRole.SECOND} - firsts - judged
+    early = seconds_without_first(database) - judged
     return frozenset((asks | early) - set(revealed))
 
 

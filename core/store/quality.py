@@ -118,6 +118,13 @@ def standing_verdicts(database: Database, slide_ids: Sequence[str] | None = None
     return tuple(_verdict(row) for row in rows_of(database, query, parameters))
 
 
+def seconds_without_first(database: Database) -> frozenset[str]:
+    """Return the slides on which a second verdict stands and no first one."""
+    query = f"""SELECT slide_id FROM qc_verdicts WHERE {STANDING}
+                GROUP BY slide_id HAVING sum(role = 'first') = 0"""  # noqa: S608 - constants
+    return frozenset(slide_id for (slide_id,) in database.conn.execute(query))
+
+
 def verdicts_ever_doubled(database: Database) -> tuple[QcVerdictRecord, ...]:
     """Return every verdict on the slides that ever had a second read, slide by slide in the order they were given."""
     query = """SELECT * FROM qc_verdicts WHERE slide_id IN (SELECT slide_id FROM qc_verdicts WHERE role = 'second')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from people_kit import CLERK
@@ -19,6 +20,7 @@ from core.services.quality import (
 )
 from core.services.quality_agreement import qc_agreement
 from core.services.quality_bulk import bulk_accept, undo_bulk
+from core.services.quality_references import add_reference
 from core.services.quality_second import (
     ask_second_reads,
     awaited_second_reads,
@@ -294,15 +296,29 @@ def test_who_judged_is_not_asked_and_nobody_is_asked_twice(settings: Settings, s
         ask_second_reads(settings, ["ghost"], actor="quinn")
 
 
-@pytest.mark.parametrize("table", ["qc_verdicts", "qc_second_reads", "qc_measurements"])
+def test_two_processes_leave_one_first_and_one_second_verdict(settings: Settings, slide: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda name: judge(settings, slide, RESCAN, seen=0, actor=name), ("quentin", "quinn")))
+    assert {one.role for one in made} == {QcRole.FIRST, QcRole.SECOND}
+    assert sorted(str(one.blinded_to_first) for one in made) == ["None", "True"]
+    assert verify(settings).ok
+
+
+@pytest.mark.parametrize("table", ["qc_verdicts", "qc_second_reads", "qc_measurements", "qc_references"])
 def test_a_change_behind_the_log_is_found(settings: Settings, slide: str, table: str) -> None:
     judge(settings, slide, RESCAN, actor="quentin")
     ask_second_reads(settings, [slide], actor="quentin")
+    add_reference(settings, slide, None, name="quentin", usable=True, human_score=3, actor="quentin")
     assert verify(settings).ok
     connection = sqlite3.connect(settings.log_path, isolation_level=None)
     connection.execute(f"DROP TRIGGER {table}_no_update")
-    column = {"qc_verdicts": "disposition = 'accept'", "qc_second_reads": "reader = 'eve'"}.get(table, "score = 0.5")
-    connection.execute(f"UPDATE {table} SET {column}")  # noqa: S608
+    changes = {
+        "qc_verdicts": "disposition = 'accept'",
+        "qc_second_reads": "reader = 'eve'",
+        "qc_measurements": "score = 0.5",
+        "qc_references": "human_score = 5",
+    }
+    connection.execute(f"UPDATE {table} SET {changes[table]}")  # noqa: S608
     connection.close()
     assert not verify(settings).ok
 
