@@ -5,18 +5,26 @@ from __future__ import annotations
 import csv
 import importlib.util
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from people_kit import CLERK
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from core.agreement.estimates import Bootstrap
+from core.agreement.many import fleiss_kappa, gwet_ac1_many
+from core.interop.csv_table import read_csv
+from core.interop.reads_csv import parse
 from core.interop.reads_layout import ReadsMapping
 from core.schemes import load_scheme
 from core.services.agreement import FileAgreement, agreement_of_file
+from core.services.agreement_literature import PUBLISHED_TABLES
+from core.services.agreement_view import agreement_input
 from core.services.conformal import conformal_report
-from core.services.read_tables import AgreementRequest, Duplicates
+from core.services.read_import import import_reads
+from core.services.read_tables import AgreementRequest, Duplicates, category_table
 
 PROJECT = Path(__file__).resolve().parents[2]
 QUICK = Bootstrap(replicates=200)
@@ -135,6 +143,67 @@ def test_infiltrating_lymphocytes_in_percent_and_in_bins(real_data):
     assert found.parsed.empty == 1249
     assert found.overall["icc_one_way"].value == pytest.approx(0.700, abs=5e-4)
     assert found.overall["alpha_interval"].value == pytest.approx(found.overall["icc_one_way"].value, abs=0.01)
+
+
+def test_published_tables_say_what_the_literature_page_says(real_data):
+    files = {
+        "Breast, Nottingham grade": ("breast_grade/grade.csv", ReadsMapping()),
+        "Breast, tubule formation": ("breast_grade/tubules.csv", ReadsMapping()),
+        "Breast, nuclear pleomorphism": ("breast_grade/pleomorphism.csv", ReadsMapping()),
+        "Breast, mitotic count": ("breast_grade/mitoses.csv", ReadsMapping()),
+        "Prostate, grade group, unassisted": ("prostate/reads_unassisted.csv", ReadsMapping()),
+        "Prostate, grade group, with a model's assistance": ("prostate/reads_assisted.csv", ReadsMapping()),
+        "Prostate, grade group, uropathologists": (
+            "prostate/readers.csv",
+            ReadsMapping(
+                case="biopsy", readers=tuple(f"IB{i}" for i in (1, 2, 3, 4, 5, 8, 9, 11, 12, 13, 14, 16, 20, 21))
+            ),
+        ),
+    }
+    assert {one.title for one in PUBLISHED_TABLES} == set(files)
+    for one in PUBLISHED_TABLES:
+        name, mapping = files[one.title]
+        parsed = parse(read_csv(real_data / name), mapping)
+        request = AgreementRequest(mapping=mapping)
+        table = category_table(parsed, parsed.rows, request)
+        assert (len(table.readers), len(table.cases)) == (one.readers, one.cases), one.title
+        assert fleiss_kappa(table) == pytest.approx(one.fleiss_kappa, abs=5e-4), one.title
+        assert gwet_ac1_many(table) == pytest.approx(one.ac1, abs=5e-4), one.title
+        kappas = [
+            cohen_kappa_score(table.codes[:, first], table.codes[:, second], weights="quadratic")
+            for first, second in combinations(range(len(table.readers)), 2)
+        ]
+        assert np.mean(kappas) == pytest.approx(one.mean_kappa_quadratic, abs=5e-4), one.title
+
+
+@pytest.mark.parametrize("name", ["unassisted", "assisted"])
+def test_prostate_reads_are_imported_and_analysed(real_data, settings, name):
+    """As the log has them, agreement is what the file says; a prefix keeps the two tables' cases apart."""
+    path = real_data / "prostate" / f"reads_{name}.csv"
+    report = import_reads(
+        settings,
+        path,
+        ReadsMapping(),
+        scheme=load_scheme("isup"),
+        add_cases=True,
+        case_prefix=f"{name}-",
+        dry_run=True,
+        actor=CLERK,
+    )
+    assert (report.found, report.added, len(report.cases_added), report.errors) == (3200, 3200, 160, ())
+    assert report.cases_added[0] == f"{name}-P001"
+
+
+def test_nottingham_grades_are_imported_and_analysed(real_data, settings):
+    path = real_data / "breast_grade" / "grade.csv"
+    report = import_reads(
+        settings, path, ReadsMapping(), scheme=load_scheme("nottingham"), add_cases=True, dry_run=False, actor=CLERK
+    )
+    assert (report.added, report.written) == (630, True)
+    found = agreement_input(settings, scheme="nottingham", sources=("grade.csv",), actor=CLERK)
+    direct = agreement(path, scheme=load_scheme("nottingham"))
+    assert fleiss_kappa(found.table) == pytest.approx(direct.overall["fleiss_kappa"].value)
+    assert gwet_ac1_many(found.table) == pytest.approx(direct.overall["ac1"].value)
 
 
 def test_til_reads_that_differ_between_viewers_are_not_chosen_silently(real_data):
