@@ -49,9 +49,11 @@ def main() -> None:
             for network in networks:
                 with open_slide(path, mpp=mpp) as reader:
                     result = measure_slide(settings, reader, network=network)
-                figures = against(result.map, kind, reference)
                 took_part = bool(result.report.network)
-                crops.append({"crop": path.stem, "um_per_px": mpp, "network": took_part, **figures})
+                if network.model is not None and not took_part:  # too coarse for it: the same as the detectors alone
+                    continue
+                figures = against(result.map, kind, reference)
+                crops.append({"crop": name, "um_per_px": mpp, "network": took_part, **figures})
     with open_slide(data / "slides" / "CMU-1-Small-Region.svs") as reader:
         with_network, alone = (measure_slide(settings, reader, network=network).report for network in networks)
     usable = {"with the network": with_network.usable_fraction, "detectors alone": alone.usable_fraction}

@@ -100,7 +100,7 @@ def masked_pictures(model: TorchTileModel, data: Path) -> Mapping[str, Numbers]:
             p = predict_probabilities(model, tiles)
             inside, outside = covered >= CORE_SHARE, touched == 0
             keep = inside | outside
-            found[path.stem.removesuffix("_mask")] = {
+            found[f"{folder}, {path.stem.removesuffix('_mask')}"] = {
                 "windows_with": int(inside.sum()),
                 "windows_without": int(outside.sum()),
                 "auroc_any": auc(inside[keep], 1 - p[keep, 0]),

@@ -154,7 +154,7 @@ def _pixels(found: Numbers) -> str:
     columns = ("real crop", "taken for um/px", "by", "accuracy", "TPR", "TNR", "NPV", "Dice")
     rows = [
         (
-            row["crop"].replace("_", " "),
+            row["crop"].replace("_", " ").replace("/", ", "),
             f"{row['um_per_px']:g}",
             "network and detectors" if row["network"] else "detectors alone",
             *(_number(row[name]) for name in ("accuracy", "tpr", "tnr", "npv", "dice")),
