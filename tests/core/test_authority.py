@@ -35,6 +35,7 @@ READS = SEES | {
     Permission.REFRESH_FLAGS,
     Permission.EXPORT,
 }
+JUDGES = {Permission.JUDGE_QUALITY, Permission.SET_QC_LIMITS}
 RUNS = {Permission.ASSIGN_CASES, Permission.OPERATE, Permission.REFRESH_FLAGS, Permission.EXPORT}
 
 
@@ -42,7 +43,7 @@ RUNS = {Permission.ASSIGN_CASES, Permission.OPERATE, Permission.REFRESH_FLAGS, P
     ("role", "granted"),
     [
         (Role.VIEWER, SEES),
-        (Role.QC, SEES | RUNS | {Permission.IMPORT_READS}),
+        (Role.QC, SEES | RUNS | JUDGES | {Permission.IMPORT_READS}),
         (Role.CONSULTANT, READS),
         (Role.PATHOLOGIST, READS | {Permission.ASSIGN_CASES, Permission.OPERATE}),
         (Role.LEAD, set(Permission)),

@@ -10,7 +10,7 @@ import pytest
 from command_kit import second_read
 from numpy.typing import NDArray
 from PIL import Image
-from quality_kit import measured_many, people, report_of, save_map
+from verdict_kit import measured_many, people, report_of, save_map
 
 from core.domain import Size
 from core.errors import InputError, NotAllowedError, NotFoundError

@@ -12,8 +12,8 @@ from command_kit import second_read
 from hypothesis import given
 from hypothesis import strategies as st
 from people_kit import CLERK
-from quality_kit import measured_many, people, report_of, save_map
 from store_kit import add_slide
+from verdict_kit import measured_many, people, report_of, save_map
 
 from core.errors import InputError, NotAllowedError
 from core.interop.histoqc import STEPS, HistoqcSlide, parse_table, steps_of, write_table

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from people_kit import CLERK
-from quality_kit import measure_again, measured, measured_many, people, report_of
 from store_kit import add_slide
+from verdict_kit import measure_again, measured, measured_many, people, report_of
 
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.services.quality import (

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from quality_kit import measured_many, people, report_of
 from sklearn.metrics import silhouette_samples
 from store_kit import add_slide
+from verdict_kit import measured_many, people, report_of
 
 from core.errors import InputError
 from core.qc.classes import ARTEFACTS

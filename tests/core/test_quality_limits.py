@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from people_kit import enrol
-from quality_kit import measure_again, measured_many, people, report_of
+from verdict_kit import measure_again, measured_many, people, report_of
 
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.roles import Role

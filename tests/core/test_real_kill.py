@@ -114,7 +114,7 @@ def test_a_worker_killed_in_mid_slide_costs_nothing(
     assert (job().state, job().attempts, job().done) == (JobState.DONE, 2, ROWS * COLUMNS)
     (run,) = catalogue.slide_runs(settings, "large")
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("heatmap.png", "qc.json", "qc_disagreement.png", "qc_map.png", "qc_overlay.png"),
+        *("heatmap.png", "qc.json", "qc_disagreement.png", "qc_map.png", "qc_overlay.png", "qc_tissue.png"),
         *("run.json", "thumbnail.jpg", "tiles.parquet"),
     ]
     saved = [event.action for event in review.case_history(settings, "large") if event.action == "run.saved"]

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from people_kit import CLERK, enrol
-from quality_kit import fill_quality
 from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
+from verdict_kit import fill_quality
 
 from core.domain import FlagKind, MppSource, ReadCategory, ReviewVerdict, SlideStatus, Stain
 from core.errors import InputError, InvalidMppError, NotFoundError, StorageError
