@@ -21,6 +21,7 @@ from pages.parts.quality_words import (
     share_text,
 )
 
+_ALONE = ("network_only_mm2", "detector_only_mm2")
 _DYES = {"he": "H&E", "ihc": "IHC", "unknown": "not told"}
 _METHODS = {
     "macenko": "estimated from this slide (Macenko 2009)",
@@ -101,6 +102,7 @@ def show_findings(row: QualityRow) -> None:
         frame if differ else frame.drop(columns=["Both found", "Network only", "Detectors only"]),
         hide_index=True,
         height="content",
+        placeholder="-",
         column_config={
             "Colour": st.column_config.ImageColumn("", width=36),
             "Class": st.column_config.TextColumn("Class", width=170),
@@ -122,13 +124,12 @@ def _show_disagreement(row: QualityRow) -> None:
     if not report.network:
         st.caption("The artefact network took no part: the classical detectors alone found these areas.")
         return
-    apart = sum(part.network_only_mm2 + part.detector_only_mm2 for part in report.disagreements) / 2
-    st.caption(f"Network {plain(report.network)} beside the classical detectors.")
-    if report.tissue_mm2 > 0 and apart > 0:
-        st.caption(
-            f"They name different classes on about {area_text(apart)} of tissue "
-            f"({share_text(apart / report.tissue_mm2)}); the table says of which class."
-        )
+    alone = [sum(getattr(part, name) for part in report.disagreements) for name in _ALONE]
+    st.caption(
+        f"Network {plain(report.network)} beside the classical detectors: the network alone names artefacts on "
+        f"{area_text(alone[0])} of tissue, the detectors alone on {area_text(alone[1])}. Where they name different ones, "
+        "a place counts in both. The layer Artefacts of the viewer shows where the network differs."
+    )
 
 
 def _origin(kind: ArtefactClass) -> str:

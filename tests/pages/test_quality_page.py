@@ -2,14 +2,18 @@
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 from people_kit import enrol
-from quality_kit import COHORT, make_cohort, yesterday
+from PIL import Image
+from quality_kit import COHORT, labels_of, make_cohort, report_of, yesterday
 
+from core.qc.classes import ArtefactClass
 from core.roles import Role
 from core.services.quality import NewQcVerdict, judge, slide_verdicts
 from core.services.quality_limits import active_limits
+from core.services.quality_references import add_reference
 from core.services.quality_second import ask_second_reads
 from core.services.quality_table import quality_table
 from core.settings import Settings
@@ -148,6 +152,34 @@ def test_a_second_reader_sees_no_first_verdict_and_agreement_counts_the_pair(coh
     assert statistics["Value"].iloc[0] == "0.000", "the two differ"
     differ = next(frame.value for frame in at.dataframe if "First reader" in frame.value)
     assert differ["Slide"].tolist() == ["S-05"]
+
+
+def test_a_reference_stands_beside_our_map_with_figures_and_in_three_colours(cohort, open_quality, texts, tmp_path):
+    enrol(cohort, "Rae", roles=(Role.QC,))
+    found = labels_of(report_of(COHORT["S-04"][0]))
+    blurred = found == ArtefactClass.OUT_OF_FOCUS.code
+    rows = np.flatnonzero(blurred.any(axis=1))
+    mask = blurred.copy()
+    mask[rows[len(rows) // 2] :] = False  # the reference marks the upper half of what we found
+    Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "half.png")
+    add_reference(
+        cohort,
+        "S-04",
+        tmp_path / "half.png",
+        name="Rae",
+        artefact=ArtefactClass.OUT_OF_FOCUS,
+        usable=False,
+        human_score=2,
+        actor="Rae",
+    )
+    at = open_quality(slide="S-04")
+    assert not at.exception
+    line = next(frame.value for frame in at.dataframe if "TPR" in frame.value).iloc[0]
+    assert (line["TPR"], line["NPV"], line["Usable"], line["Score 0-5"]) == (1.0, 1.0, "no", 2)
+    assert line["Dice"] == pytest.approx(2 / 3, abs=0.05)
+    assert "found but not annotated" in texts(at)
+    assert "annotated and missed: **0.00 mm²**" in texts(at)
+    assert at.get("image"), "the map in three colours"
 
 
 @pytest.mark.usefixtures("cohort")
