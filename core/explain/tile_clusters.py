@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
+from scipy.sparse.linalg import svds
 
 SEED = 2026
 ROUNDS = 40
@@ -56,8 +57,25 @@ def principal(features: NDArray[np.floating], *, directions: int) -> NDArray[np.
     values = np.asarray(features, np.float64)
     deviation = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(deviation > 1e-9, deviation, 1.0)
-    # The covariance is at most a few thousand wide, however many tiles there are.
     if scaled.shape[1] <= directions:
         return scaled
-    _, _, axes = np.linalg.svd(scaled, full_matrices=False)
-    return scaled @ axes[:directions].T
+    axes, _ = principal_axes(scaled, directions=directions)
+    return scaled @ axes
+
+
+def principal_axes(values: NDArray[np.float64], *, directions: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (D, K) the strongest principal directions of centred rows, and (K,) their singular values.
+
+    Only these few are computed: a slide may have 100,000 tiles of 3,000 numbers each.
+
+    Args:
+        values: (N, D), centred.
+        directions: Most directions.
+    """
+    if min(values.shape) <= directions + 1:
+        _, lengths, axes = np.linalg.svd(values, full_matrices=False)
+        return axes[:directions].T, lengths[:directions]
+    start: NDArray[np.float64] = np.random.default_rng(SEED).standard_normal(size=(min(values.shape),))
+    _, lengths, axes = svds(values, k=directions, v0=start)
+    order = np.argsort(-lengths)
+    return axes[order].T, lengths[order].astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain import JobKind, Region, SlideStatus
-from core.explain.neighbours import centred, nearest
+from core.explain.neighbours import Whitening, nearest, whitening_of
 from core.roles import Permission
 from core.services import catalogue, explain_files, jobs
 from core.services.authority import require_now
@@ -27,8 +27,10 @@ from models.cards import ModelCard, load_card
 
 MOST_SLIDES = 300
 """Slides that are compared with one; the figures say how many there were."""
+SAMPLED = 64
+"""Vectors of each slide that say in which directions tiles differ."""
 NEIGHBOURS_SENTENCE = (
-    "Nearest in the space of what the model's last layers see, after what all slides have in common is taken away. "
+    "Nearest in the space of what the model's last layers see, every direction in which tiles differ counting alike. "
     "Alike to the network need not be alike to a pathologist."
 )
 
@@ -121,12 +123,12 @@ def neighbours(settings: Settings, slide_id: str, region: Region, *, count: int 
         known, hidden = _comparable(settings, database, card, but=slide_id, actor=actor)
         labels = {one: _label(database, case_id, one) for one, case_id in known.items()}
     others = [index for index in (read_index(settings, one, card.name) for one in known) if index is not None]
-    middle = np.mean([own.mean, *(one.mean for one in others)], axis=0)
+    space = whitening_of(np.concatenate([_sample(one) for one in (own, *others)]))
     row = _nearest_kept(own, region)
-    query = centred(own.vectors[row : row + 1], middle=middle)[0]
+    query = space.units(own.vectors[row : row + 1])[0]
     return Neighbours(
-        _similar_tiles(query, others, known, labels, middle, count=count),
-        _similar_cases(own, others, known, labels, middle, own_case=own_case, count=count),
+        _similar_tiles(query, others, known, labels, space, count=count),
+        _similar_cases(own, others, known, labels, space, own_case=own_case, count=count),
         own.regions[row],
         len(others),
         hidden,
@@ -138,11 +140,11 @@ def _similar_tiles(
     others: Sequence[SlideIndex],
     known: Mapping[str, str],
     labels: Mapping[str, str | None],
-    middle: NDArray[np.floating],
+    space: Whitening,
     *,
     count: int,
 ) -> tuple[Similar, ...]:
-    best = [(one, nearest(query, centred(one.vectors, middle=middle), count=1)[0]) for one in others]
+    best = [(one, nearest(query, space.units(one.vectors), count=1)[0]) for one in others]
     best.sort(key=lambda pair: -pair[1].similarity)
     return tuple(
         Similar(known[one.slide_id], one.slide_id, one.regions[found.row], found.similarity, labels[one.slide_id])
@@ -155,7 +157,7 @@ def _similar_cases(
     others: Sequence[SlideIndex],
     known: Mapping[str, str],
     labels: Mapping[str, str | None],
-    middle: NDArray[np.floating],
+    space: Whitening,
     *,
     own_case: str,
     count: int,
@@ -163,13 +165,18 @@ def _similar_cases(
     elsewhere = [one for one in others if known[one.slide_id] != own_case]
     if not elsewhere:
         return ()
-    query = centred(own.mean[None], middle=middle)[0]
-    means = centred(np.stack([one.mean for one in elsewhere]), middle=middle)
+    query = space.units(own.mean[None])[0]
+    means = space.units(np.stack([one.mean for one in elsewhere]))
     found = nearest(query, means, count=count, groups=[known[one.slide_id] for one in elsewhere])
     return tuple(
         Similar(known[one.slide_id], one.slide_id, _typical(one), near.similarity, labels[one.slide_id])
         for one, near in ((elsewhere[near.row], near) for near in found)
     )
+
+
+def _sample(index: SlideIndex) -> NDArray[np.float32]:
+    """Return so many of a slide's vectors that every slide has about the same say in what tiles have in common."""
+    return index.vectors[:: max(1, len(index.vectors) // SAMPLED)]
 
 
 def _typical(index: SlideIndex) -> Region:

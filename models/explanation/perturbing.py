@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 WINDOW_SHARE = 1 / 6
 """Side of the covered square, as a share of the tile's: about the size of a gland in a tile of 200 um."""
-SAMPLES = 160
+SAMPLES = 200
 """Perturbed tiles of one fit of LIME."""
 KERNEL_WIDTH = 0.25
 """Of LIME's weights, by cosine distance from the untouched tile; as in the authors' own program for images."""

@@ -41,7 +41,8 @@ def show_similar(settings: Settings, slide: SlideExplanation, chosen: Chosen, *,
     if found is None:
         _show_request(settings, slide, user=user)
         return
-    hidden = "" if not found.hidden else f" {found.hidden} more are left out: their result is hidden from you."
+    left_out = "1 more is left out: its" if found.hidden == 1 else f"{found.hidden} more are left out: their"
+    hidden = f" {left_out} result is hidden from you." if found.hidden else ""
     st.markdown(f"Compared with {found.compared} other slides that {plain(slide.model)} has embedded.{hidden}")
     if user.can_operate and st.button(
         "Embed the other slides",

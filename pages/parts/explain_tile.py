@@ -39,6 +39,9 @@ from pages.parts.resources import load_picture, picture_url
 POLL_S = 2.0
 _SHOWN = 7
 _PICTURE_PX = 260
+_TWO_DIGITS = {
+    name: st.column_config.NumberColumn(format="%.2f") for name in ("Rank correlation", "Overlap of strongest area")
+}
 _SUSPICIOUS, _NEAR, _FLAGS, _PLACE = "Most suspicious", "Nearest the threshold", "At flags", "On the slide"
 
 
@@ -290,11 +293,12 @@ def _show_checks(found: TileExplanation) -> None:
                 {
                     "Map": [METHODS[pair.first].title for pair in found.agreement.pairs],
                     "Other map": [METHODS[pair.second].title for pair in found.agreement.pairs],
-                    "Rank correlation": [round(pair.correlation, 2) for pair in found.agreement.pairs],
-                    "Overlap of strongest area": [round(pair.overlap, 2) for pair in found.agreement.pairs],
+                    "Rank correlation": [pair.correlation for pair in found.agreement.pairs],
+                    "Overlap of strongest area": [pair.overlap for pair in found.agreement.pairs],
                 }
             ),
             hide_index=True,
+            column_config=_TWO_DIGITS,
             alt="Agreement of every two maps",
         )
     with right:
@@ -303,11 +307,12 @@ def _show_checks(found: TileExplanation) -> None:
             pd.DataFrame(
                 {
                     "Map": [METHODS[one.method].title for one in found.randomised],
-                    "Rank correlation": [round(one.correlation, 2) for one in found.randomised],
+                    "Rank correlation": [one.correlation for one in found.randomised],
                     "Draws": [len(one.correlations) for one in found.randomised],
                     "Says something": ["yes" if one.is_informative else "NO" for one in found.randomised],
                 }
             ),
             hide_index=True,
+            column_config=_TWO_DIGITS,
             alt="How far each map changes when the weights are random",
         )

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from core.aggregation import Aggregation
 from core.explain import SlideTiles, heatmap_statistics, regions_above, removal_test
-from core.explain.neighbours import centred, nearest
+from core.explain.neighbours import nearest, whitening_of
 from core.explain.removal import Kept, scores_of, turning
 from core.explain.statistics import binary_entropy
-from core.explain.tile_clusters import cluster_tiles
+from core.explain.tile_clusters import cluster_tiles, principal_axes
 
 SIDE = 100
 
@@ -156,13 +156,26 @@ def test_groups_are_found_the_largest_first_and_repeat():
         cluster_tiles(vectors[:2], count=3)
 
 
-def test_nearest_vectors_after_the_common_part_is_gone():
-    common = np.full(8, 50.0)
-    own = np.eye(8)[:4]
-    vectors = centred(common + own, middle=common)
-    found = nearest(vectors[1], vectors, count=2)
-    assert (found[0].row, found[0].similarity) == (1, pytest.approx(1))
-    assert found[1].similarity == pytest.approx(0)
-    grouped = nearest(vectors[1], vectors, count=3, groups=["a", "a", "b", "b"])
-    assert [one.row for one in grouped] == [1, 2]
-    assert (centred(common[None], middle=common) == 0).all()
+def test_nearest_vectors_where_every_direction_counts_alike():
+    rng = np.random.default_rng(4)
+    loud = rng.normal(0, 100, 40)  # the direction of the answer: without whitening it decides alone
+    quiet = np.repeat([1.0, -1.0], 20)
+    vectors = np.column_stack([loud, quiet + rng.normal(0, 0.01, 40), np.full(40, 7.0)])
+    space = whitening_of(vectors)
+    units = space.units(vectors)
+    assert units.shape == (40, 2), "a direction without spread tells nothing"
+    assert np.allclose(np.linalg.norm(units, axis=1), 1)
+    like = int(np.abs(loud[20:] - loud[0]).argmin()) + 20  # as loud as the first, but of the other kind
+    assert units[0] @ units[like] < 0.99
+    assert nearest(units[0], units, count=1)[0].row == 0
+    grouped = nearest(units[0], units, count=3, groups=["a"] * 20 + ["b"] * 20)
+    assert len(grouped) == 2
+    assert (space.units(space.middle[None]) == 0).all()
+
+
+def test_the_strongest_directions_are_those_of_a_full_decomposition():
+    values = np.random.default_rng(5).normal(size=(60, 40)) * np.linspace(9, 0.1, 40)
+    axes, lengths = principal_axes(values, directions=4)
+    _, expected, full = np.linalg.svd(values, full_matrices=False)
+    assert np.allclose(lengths, expected[:4])
+    assert np.allclose(np.abs((axes.T * full[:4]).sum(axis=1)), 1)

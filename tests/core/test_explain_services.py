@@ -40,7 +40,8 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     enrol(settings, VIC, roles=(Role.VIEWER,))
     names = ("open", "other", "hidden")
     paths = [
-        write_pyramid(folder / f"{name}.tif", tissue_image(1024, 768, seed=seed), mpp=1.0) for seed, name in enumerate(names)
+        write_pyramid(folder / f"{name}.tif", tissue_image(1024, 768, seed=seed), mpp=1.0)
+        for seed, name in enumerate(names)
     ]
     requests = [
         SlideRequest(path, name.upper(), None, Stain.HE, "breast", None)
