@@ -21,6 +21,7 @@ from pages.parts.consult_turn import CaseScene, note_moved_on, show_turn
 from pages.parts.details import show_flags, show_history, show_provenance, show_result
 from pages.parts.forms import show_refusal
 from pages.parts.opinion import show_not_taken, show_opinion_form
+from pages.parts.other_systems import show_other_systems
 from pages.parts.quality_report import show_case_quality
 from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
 from pages.parts.session import current_settings, require_role
@@ -87,6 +88,7 @@ with details:
             show_flags(detail.flags, show_on_slide=partial(show_flag_on_slide, detail.slides))
         with tabs["Model result"]:
             show_result(run)
+            show_other_systems(settings, case_id, user=user)
             if run is not None and run.scores:
                 st.page_link(
                     "explanation.py",

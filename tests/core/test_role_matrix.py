@@ -75,6 +75,7 @@ VIEWER_MAY = {
     "quality_reference_picture.reference_picture": "looking at a slide",
     "quality_comparison.compare_reference": "looking at a slide; nothing is kept",
     "quality_agreement.qc_agreement": "looking at reports",
+    "other_systems.other_systems": "looking at a case",
     "visibility.blinded_cases": "which cases to leave out for whoever asks",
     "evaluation.evaluate": "looking at figures",
     "evaluation_gather.prepare": "looking at figures",

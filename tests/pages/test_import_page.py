@@ -9,6 +9,7 @@ from core.domain import ReadCategory
 from core.roles import Role
 from core.services.catalogue import verify_log
 from core.services.import_history import imported_files
+from core.services.other_systems import other_systems
 from core.services.worklist import case_detail
 
 GERMAN = "Fall;Leser;Befund\nUNREAD;Müller;gutartig\nUNREAD;Gruber;maligne\nX9;Müller;gutartig\n"
@@ -77,6 +78,11 @@ def test_predictions_of_another_system(home, open_page):
     at.button(key="import_run").click().run()
     assert not at.exception
     assert [(one.what, one.rows) for one in imported_files(home, actor=CLERK)] == [("predictions, Other 2", 2)]
+    shown = [frame.value for frame in open_page("case.py", case="MISSED").dataframe if "System" in frame.value]
+    assert shown[0][["System", "benign", "malignant"]].values.tolist() == [["Other 2", 0.7, 0.8]]
+    unread = open_page("case.py", case="UNREAD")
+    assert not [frame for frame in unread.dataframe if "System" in frame.value], "hidden until somebody has read it"
+    assert other_systems(home, "UNREAD", actor="Ada Reader (demonstration)") == ()
 
 
 @pytest.mark.usefixtures("home")
