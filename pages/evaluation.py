@@ -62,7 +62,7 @@ if not choices.models:
     st.stop()
 request = choose_request(choices)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    section = st.segmented_control(
+    section = st.pills(
         "Section", list(Section), default=Section.THRESHOLD, required=True, key="ev_section", bind="query-params"
     )
     show_label_import(settings, user)

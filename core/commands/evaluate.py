@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from core.commands import FullHelpGroup
-from core.commands.options import device_option, home_option, settings_for
+from core.commands.options import actor, device_option, home_option, settings_for
 
 if TYPE_CHECKING:  # they need torch or scikit-learn, which take seconds to import
     from core.evaluation.intervals import Estimate
     from core.services.evaluate import PatchEvaluation
-    from core.services.evaluate_slides import SlideEvaluation
+    from core.services.evaluation_values import EvaluationResult
 
 SOME_LEFT_OUT = 3
 """Exit code if patches could not be read: the figures are those of the others."""
@@ -88,33 +88,56 @@ def _of_patches(found: PatchEvaluation) -> str:
 @click.option(
     "--reference",
     required=True,
-    help="truth (outlines beside the slides), reads (the log), or a CSV with the columns slide_id and label.",
+    help="truth (outlines beside the slides), reads or consensus (the log), reader:NAME, system:NAME (imported "
+    "predictions), or a CSV with the columns slide_id and label.",
 )
-@click.option("--model", help="Name of the model card. [default: idc]")
+@click.option("--model", help="Name of the model card, or system:NAME. [default: idc]")
+@click.option(
+    "--by",
+    "unit",
+    type=click.Choice(["slide", "case"]),
+    default="slide",
+    show_default=True,
+    help="What is counted once. A case is as suspicious as its most suspicious slide.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @home_option
-def slides(*, reference: str, model: str | None, as_json: bool, home: Path | None) -> None:
+def slides(*, reference: str, model: str | None, unit: str, as_json: bool, home: Path | None) -> None:
     """Measure how slides that were analysed are told apart, by every aggregation, with intervals over cases.
 
     The figures say how far model and reference agree; a pathologist's read is not the truth.
     """
-    from core.services.evaluate_slides import evaluate_slides
+    from core.services.evaluate_slides import evaluate_slides, to_json
+    from core.services.evaluation_values import Unit
 
-    found = evaluate_slides(settings_for(home), reference=reference, model_name=model)
-    click.echo(json.dumps(found.to_json()) if as_json else _of_slides(found))
+    found = evaluate_slides(settings_for(home), reference=reference, model_name=model, unit=Unit(unit), actor=actor())
+    click.echo(json.dumps(to_json(found)) if as_json else _of_slides(found))
 
 
-def _of_slides(found: SlideEvaluation) -> str:
-    lines = [found.sentence, f"Called from {found.threshold:g} on, a threshold chosen for the default rule."]
-    lines += [
-        f"  {rule.name:14} AUC {_words(rule.auc)}, sensitivity {_words(rule.sensitivity)}, "
-        f"specificity {_words(rule.specificity)}"
-        for rule in found.rules
+def _of_slides(found: EvaluationResult) -> str:
+    from core.services.evaluate_slides import rule_figures, sentence_of
+
+    (passed, alarms), (missed, hits) = found.at.table.matrix
+    lines = [
+        sentence_of(found),
+        f"AUC {_words(found.auc.estimate)}, average precision {_words(found.average_precision)}",
+        f"Called from {found.threshold:g} on, a threshold chosen for the default rule: {hits} hits, {missed} missed, "
+        f"{alarms} false alarms, {passed} rightly passed.",
     ]
-    if found.tile_auc is not None:
+    lines += [
+        f"  {name:14} AUC {_words(of['auc'])}, sensitivity {_words(of['sensitivity'])}, "
+        f"specificity {_words(of['specificity'])}"
+        for name, of in rule_figures(found).items()
+    ]
+    lines += [
+        f"  beside it, {one.name}: AUC {_words(one.auc)}, balanced accuracy {one.table.balanced_accuracy:.3f}"
+        for one in found.baselines
+    ]
+    if found.tiles is not None:
+        tiles = found.tiles
         lines.append(
-            f"  tiles          AUC {_words(found.tile_auc)}, {found.n_positive_tiles} of {found.n_tiles} tiles of "
-            f"{found.n_outlined_slides} slides show the target"
+            f"  tiles          AUC {_words(tiles.auc.estimate)}, {tiles.n_positive} of {tiles.n_tiles} tiles of "
+            f"{tiles.n_slides} slides show the target"
         )
     return "\n".join(lines)
 

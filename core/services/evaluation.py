@@ -18,6 +18,7 @@ from core.evaluation.intervals import with_intervals
 from core.evaluation.operating import operating_points
 from core.services.evaluation_baselines import baselines_of
 from core.services.evaluation_gather import Prepared, left_out_of, prepare, slides_behind, units_of
+from core.services.evaluation_scores import ModelScores
 from core.services.evaluation_tile_result import TileFactsOf, tile_result
 from core.services.evaluation_tiles import TileFacts, tile_facts
 from core.services.evaluation_values import (
@@ -89,10 +90,7 @@ def measure(settings: Settings, prepared: Prepared) -> EvaluationResult:
         average_precision=precision,
         operating=operating_points(truth, score),
         calibration=reliability(truth, score),
-        rules=tuple(
-            RuleRow(name, auc_estimate(truth, np.array([of[one] for one in units.ids]), groups))
-            for name, of in scores.rules.items()
-        ),
+        rules=_rules(scores, units),
         readers=_points(prepared, units),
         baselines=baselines_of(units, facts, positive=scores.positive, by_case=prepared.unit is Unit.CASE),
         at=view_of(units, scores.threshold, positive=scores.positive),
@@ -100,6 +98,11 @@ def measure(settings: Settings, prepared: Prepared) -> EvaluationResult:
         data_sha256=prepared.key,
         code_version=version("second-read"),
     )
+
+
+def _rules(scores: ModelScores, units: Units) -> tuple[RuleRow, ...]:
+    rows = {name: np.array([of[one] for one in units.ids], np.float64) for name, of in scores.rules.items()}
+    return tuple(RuleRow(name, auc_estimate(units.truth, of, units.groups), of) for name, of in rows.items())
 
 
 def facts_of(settings: Settings, prepared: Prepared, units: Units) -> TileFactsOf:

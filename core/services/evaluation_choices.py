@@ -73,7 +73,7 @@ def evaluation_choices(settings: Settings, *, actor: str) -> Choices:
         references=(
             (TRUTH, "Planted truth or outlines beside the slides"),
             *((f"{LABELS_PREFIX}{name}", f"Table of labels: {name}") for name in label_tables(settings)),
-            *([(READS, "The department's diagnoses"), (CONSENSUS, "Consensus of the readers")] if names else []),
+            *([(READS, "The pathologists' reads"), (CONSENSUS, "Consensus of the readers")] if names else []),
             *((f"{READER_PREFIX}{name}", f"Reader: {name}") for name in names),
             *others,
         ),

@@ -122,12 +122,14 @@ class ThresholdView:
     subgroups: tuple[Subgroup, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleRow:
     """Another way of rolling up the same tiles."""
 
     name: str
     auc: AucEstimate
+    scores: FloatArray
+    """(N,) of the units."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

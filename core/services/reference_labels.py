@@ -121,7 +121,7 @@ def _to_cases(
 def _verdicts(database: Log, reference: str, case_ids: Sequence[str]) -> _Verdicts:
     if reference == READS:
         return _Verdicts(
-            "the department's diagnoses, given before the model was shown", *department_verdicts(database, case_ids)
+            "the pathologists' reads, given before the model was shown", *department_verdicts(database, case_ids)
         )
     if reference == CONSENSUS:
         return _consensus(database, case_ids)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from core.domain import Stain
 from core.evaluation.classes import ClassTable
 from core.evaluation.delong import AucEstimate
 from core.evaluation.intervals import Estimate
 from core.evaluation.subgroups import Subgroup
 from core.services.evaluation_text import FIGURES, share_words, with_interval
 from core.services.evaluation_values import Baseline, EvaluationResult, ReaderPoint, RuleRow
-from pages.parts.badges import in_words
+from pages.parts.badges import STAINS, in_words
 
 
 def matrix_frame(table: ClassTable) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def subgroup_frame(groups: Sequence[Subgroup]) -> pd.DataFrame:
         [
             {
                 "By": in_words(one.by),
-                "Group": one.name,
+                "Group": STAINS[Stain(one.name)] if one.by == "stain" else one.name,
                 "Patients": one.n_groups,
                 "n": one.n,
                 "With target": one.n_positive,

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from command_kit import second_read
 from evaluation_kit import add_run, add_slide
-from people_kit import enrol
+from people_kit import CLERK, enrol
 from PIL import Image
 
 from core.domain import ReadCategory, SlideStatus
 from core.services import evaluate, review
 from core.services.evaluate import CLASSIFIERS, evaluate_patches
-from core.services.evaluate_slides import evaluate_slides
+from core.services.evaluate_slides import evaluate_slides, rule_figures, sentence_of, to_json
 from core.settings import Settings
 from models.cards import load_card
 
@@ -175,20 +175,41 @@ def analysed(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def test_slides_against_the_outlines_beside_them(analysed: Settings) -> None:
-    found = evaluate_slides(analysed, reference="truth", draws=50)
+    found = evaluate_slides(analysed, reference="truth", actor=CLERK)
     assert (found.n_slides, found.n_cases, found.n_positive) == (4, 4, 2)
-    rules = {rule.name: rule for rule in found.rules}
-    assert rules["top_k_mean"].auc.value == 0.75  # 0.95 beats both, 0.4 only 0.3
-    assert rules["top_k_mean"].sensitivity.value == 0.5
-    assert rules["top_k_mean"].specificity.value == 1
-    assert rules["mean"].auc.value == 0.5
-    assert found.without_result == {"empty": "There is no tissue."}
-    assert list(found.without_label) == ["unlabelled"]
-    assert "empty" in found.sentence
-    assert found.tile_auc is not None
-    assert (found.n_tiles, found.n_positive_tiles, found.n_outlined_slides) == (32, 8, 4)
+    rules = rule_figures(found)
+    assert rules["top_k_mean"]["auc"].value == 0.75  # 0.95 beats both, 0.4 only 0.3
+    assert rules["top_k_mean"]["sensitivity"].value == 0.5
+    assert rules["top_k_mean"]["specificity"].value == 1
+    assert rules["mean"]["auc"].value == 0.5
+    assert found.left_out.without_result == {"empty": "There is no tissue."}
+    assert list(found.left_out.without_label) == ["unlabelled"]
+    assert "empty" in sentence_of(found)
+    tiles = to_json(found)["tiles"]
+    assert isinstance(tiles, dict)
+    assert (tiles["n_tiles"], tiles["n_positive"], tiles["n_slides"]) == (32, 8, 4)
     # 8 tumour tiles at 0.9 against 8 others at 0.9 (slides without tumour) and 16 at 0.2
-    assert found.tile_auc.value == pytest.approx((8 * 16 + 8 * 8 / 2) / (8 * 24))
+    assert tiles["auc"]["value"] == pytest.approx((8 * 16 + 8 * 8 / 2) / (8 * 24), abs=1e-4)
+    assert tiles["auc"]["low"] <= tiles["auc"]["value"] <= tiles["auc"]["high"]
+
+
+def test_the_command_prints_every_figure_with_its_interval_and_counts_cases_too(analysed: Settings) -> None:
+    done = second_read("evaluate", "slides", "--reference", "truth", "--home", analysed.home, "--json")
+    assert done.code == 0, done
+    found = done.only
+    assert found["confusion"] == {"true_positive": 1, "false_positive": 0, "true_negative": 2, "false_negative": 1}
+    assert found["auc"]["low"] <= found["auc"]["value"] == 0.75 <= found["auc"]["high"]
+    assert found["baselines"]["always_negative"]["auc"] is None
+    assert found["baselines"]["always_negative"]["accuracy"] == 0.5
+    assert len(found["data_sha256"]) == 64
+    by_case = second_read(
+        "evaluate", "slides", "--reference", "truth", "--by", "case", "--home", analysed.home, "--json"
+    )
+    assert by_case.only["unit"] == "case"
+    assert "empty" in by_case.only["without_result"]
+    told = second_read("evaluate", "slides", "--reference", "truth", "--home", analysed.home).out
+    assert "1 hits, 1 missed, 0 false alarms, 2 rightly passed" in told
+    assert "beside it, darkness" in told
 
 
 def test_slides_by_the_command_against_a_table(analysed: Settings, tmp_path: Path) -> None:
@@ -210,7 +231,7 @@ def test_slides_against_reads_use_those_given_before_the_model(analysed: Setting
     enrol(analysed, "lead")
     for case, category in (("hit", ReadCategory.MALIGNANT), ("alarm", ReadCategory.BENIGN)):
         review.record_diagnosis(analysed, case, category=category, confidence=4, actor="lead")
-    found = evaluate_slides(analysed, reference="reads", draws=50)
+    found = evaluate_slides(analysed, reference="reads", actor=CLERK)
     assert (found.n_slides, found.n_positive) == (2, 1)
     assert "reads" in found.reference
 

@@ -94,7 +94,7 @@ def test_moving_the_threshold_moves_matrix_and_cost(cohort: Settings, open_page:
 def test_model_against_model_and_a_reader_as_reference(open_page: OpenPage, texts: Texts):
     at = opened(open_page, "Model against model")
     assert "2 slides of 2 patients that both have scored" in texts(at)
-    at.selectbox(key="ev_reference").set_value("The department's diagnoses").run()
+    at.selectbox(key="ev_reference").set_value("The pathologists' reads").run()
     assert not at.exception
     assert "of 4 cases" in texts(at) or "4 patients" in texts(at)
 
