@@ -20,6 +20,7 @@ from pages.parts.badges import plain
 from pages.parts.forms import dialog_ends, form_id
 
 _LAST = "qc_last_bulk"
+_ROUND = "qc_choice_round"
 _SHOWN = 12
 """Slides named in a sentence; more are counted."""
 
@@ -42,6 +43,16 @@ def show_bulk_actions(settings: Settings, chosen: Sequence[str], *, user: User) 
         st.dialog("Ask for a second read", icon=":material/group_add:")(_second)(settings, tuple(chosen), user)
     if user.can_operate:
         show_measure(settings, chosen, user=user)
+
+
+def choice_round() -> int:
+    """Return how often a choice of slides was used up: part of the table's key, so that the next starts empty."""
+    return st.session_state.setdefault(_ROUND, 0)
+
+
+def end_choice() -> None:
+    """Forget which slides are chosen."""
+    st.session_state[_ROUND] = choice_round() + 1
 
 
 def show_measure(settings: Settings, slide_ids: Sequence[str], *, user: User) -> None:
@@ -84,6 +95,7 @@ def _accept(settings: Settings, slide_ids: Sequence[str], user: User) -> None:
             return
         st.session_state.pop(f"form:{name}", None)
         st.session_state[_LAST] = result
+        end_choice()
         notify(f"{len(result.judged)} accepted, {len(result.skipped)} left alone.")
         st.rerun()
 
@@ -169,6 +181,8 @@ def _ask(name: str, action: Callable[[], AskResult]) -> None:
         st.error(str(err), icon=":material/error:")
         return
     left = f" Left alone: {named([slide_id for slide_id, _ in result.skipped])}." if result.skipped else ""
-    notify(f"A second read is asked for {len(result.asked)} of the slides.{left}")
+    slides = "1 slide" if len(result.asked) == 1 else f"{len(result.asked)} slides"
+    notify(f"A second read of {slides} is asked for.{left}")
+    end_choice()
     st.session_state.pop(f"form:{name}", None)
     st.rerun()

@@ -12,7 +12,7 @@ from core.server.identity import User
 from core.services.quality_export import cohort_csv, histoqc_table
 from core.services.quality_table import UNJUDGED, QualityPage, QualityQuery, QualityRow, quality_table
 from core.settings import Settings
-from pages.parts.quality_bulk import show_bulk_actions, show_last_bulk
+from pages.parts.quality_bulk import choice_round, show_bulk_actions, show_last_bulk
 from pages.parts.quality_filters import choose_order, is_filtered, read_query
 from pages.parts.quality_import import show_import_button
 from pages.parts.quality_pictures import row_pictures
@@ -54,7 +54,7 @@ def show_list(settings: Settings, facets: Mapping[str, Mapping[str, int]], *, us
         offset = choose_page(count.total)
     page = quality_table(settings, actor=user.actor, query=query, offset=offset, limit=PAGE_ROWS)
     end_quality_walk(query)
-    shown = "|".join(row.entry.slide_id for row in page.rows)
+    shown = "|".join((*(row.entry.slide_id for row in page.rows), str(choice_round())))
     key = f"qc_table_{crc32(shown.encode())}"  # of these very rows: a choice never moves to others
     chosen = show_table(page.rows, thumbnails=row_pictures(settings, page.rows), key=key)
     if user.may(Permission.JUDGE_QUALITY):

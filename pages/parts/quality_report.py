@@ -127,8 +127,8 @@ def _show_disagreement(row: QualityRow) -> None:
     alone = [sum(getattr(part, name) for part in report.disagreements) for name in _ALONE]
     st.caption(
         f"Network {plain(report.network)} beside the classical detectors: the network alone names artefacts on "
-        f"{area_text(alone[0])} of tissue, the detectors alone on {area_text(alone[1])}. Where they name different ones, "
-        "a place counts in both. The layer Artefacts of the viewer shows where the network differs."
+        f"{area_text(alone[0])} of tissue, the detectors alone on {area_text(alone[1])}. A place where they name "
+        "different ones counts in both. The layer Artefacts of the viewer shows where the network differs."
     )
 
 
