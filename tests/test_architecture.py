@@ -124,6 +124,8 @@ def test_pages_reach_the_domain_only_through_services(path):
         *("core.services", "core.server", "core.documents", "core.domain", "core.roles"),
         *("core.errors", "core.settings"),
         *("core.states", "core.vocabulary", "core.qc.classes", "core.store.records", "core.store.consult_records"),
+        # The types that the value of an evaluation is made of.
+        "core.evaluation",
     )
     allowed_models = ("models.cards",)
     for name in imports_of(path):
