@@ -21,7 +21,11 @@ from sqlite_utils import Database
 
 from core.domain import FlagKind
 from core.roles import Role
-from core.services.worklist_pages import WorklistOrder, WorklistQuery, worklist_page
+from core.services.consult_lists import waiting
+from core.services.day import day_view
+from core.services.triage_board import board
+from core.services.triage_setting import Setting, SettingKind
+from core.services.worklist_pages import WorklistOrder, WorklistQuery, worklist_names, worklist_page
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.events import COLUMNS, GENESIS, Action, event_hash
@@ -221,7 +225,16 @@ def measure(settings: Settings) -> None:
     }
     for name, (actor, query, order) in queries.items():
         timed(name, lambda a=actor, q=query, o=order: worklist_page(settings, actor=a, query=q, order=o, limit=200))
-    timed("page 400", lambda: worklist_page(settings, actor="ann", offset=79_800, limit=200))
+    for order in (WorklistOrder.BENEFIT, WorklistOrder.WAITING, WorklistOrder.QUALITY):
+        timed(
+            f"page 400 by {order.value}",
+            lambda o=order: worklist_page(settings, actor="ann", order=o, offset=79_800, limit=200),
+        )
+    timed("the page's 25 cases", lambda: worklist_page(settings, actor="ann", limit=25))
+    timed("a person's day", lambda: day_view(settings, actor="ann"))
+    timed("the way that J and K walk", lambda: worklist_names(settings, actor="ann"))
+    timed("cases that wait for anybody", lambda: waiting(settings, actor="ann"))
+    timed("triage board", lambda: board(settings, Setting(SettingKind.CASES, 20), actor="ann"))
     started, spent = time.perf_counter(), time.process_time()
     result = verify(settings)
     seconds, own = time.perf_counter() - started, time.process_time() - spent

@@ -9,7 +9,7 @@ from core.store.error_schema import ERROR_STATEMENTS, ERROR_TABLES
 from core.store.quality_schema import QUALITY_STATEMENTS, QUALITY_TABLES
 from core.store.summary_schema import COLUMNS, SUMMARY_TABLE, SUMMARY_TRIGGERS, TRIGGER_NAMES, summary_query
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 """Number of steps below; kept in the file's user_version so that opening an up-to-date log costs one number."""
 
 _FIRST_LOG_TABLES = ("events", "runs", "predictions", "qc", "evaluations", "flags", "diagnoses", "reviews")
@@ -113,11 +113,8 @@ def eleventh(database: Database) -> None:
 
 @migrations(name="0012_summary_orders")
 def twelfth(database: Database) -> None:
-    """Give the derived summary of each case what the worklist searches and sorts by, and its orders as indices."""
-    for name in TRIGGER_NAMES:
-        database.conn.execute(f"DROP TRIGGER IF EXISTS {name}")
-    database.conn.execute("DROP TABLE case_summary")
-    _create_summary(database)
+    """Give the derived summary of each case what the worklist sorts by, and its orders as indices."""
+    _create_summary_anew(database)
 
 
 @migrations(name="0013_error_reviews")
@@ -126,6 +123,19 @@ def thirteenth(database: Database) -> None:
     for statement in ERROR_STATEMENTS:
         database.conn.execute(statement)
     _keep_append_only(database, ERROR_TABLES)
+
+
+@migrations(name="0014_summary_words")
+def fourteenth(database: Database) -> None:
+    """Give the derived summary of each case what the worklist searches in."""
+    _create_summary_anew(database)
+
+
+def _create_summary_anew(database: Database) -> None:
+    for name in TRIGGER_NAMES:
+        database.conn.execute(f"DROP TRIGGER IF EXISTS {name}")
+    database.conn.execute("DROP TABLE case_summary")
+    _create_summary(database)
 
 
 def _create_summary(database: Database) -> None:

@@ -142,9 +142,6 @@ def sites(database: Database) -> tuple[str, ...]:
     return tuple(site for (site,) in rows)
 
 
-_SEARCHED = ("case_id", "slide_names", "site", "diagnosis", "diagnosis_by", "assigned_to")
-
-
 def _parameters(sight: Sight, query: WorklistQuery) -> dict[str, object]:
     words = enumerate(query.text.split())
     patterns: dict[str, object] = {f"word{number}": f"%{_escaped(word)}%" for number, word in words}
@@ -170,8 +167,7 @@ def _escaped(word: str) -> str:
 def _around(part: Part, query: WorklistQuery) -> list[str]:
     """Return the conditions of a query but for status and flags, on what a part shows."""
     found = [f"({part.where})"]
-    told = " || ' ' || ".join(f"coalesce({part.shown(column)}, '')" for column in _SEARCHED)
-    found += [f"{told} LIKE :word{number} ESCAPE '\\'" for number in range(len(query.text.split()))]
+    found += [f"{part.searched} LIKE :word{number} ESCAPE '\\'" for number in range(len(query.text.split()))]
     if query.site is not None:
         found.append("site = :site")
     if query.assigned_to is not None:

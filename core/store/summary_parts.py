@@ -17,6 +17,9 @@ from core.store.summary_schema import BITS, SETTLED
 BLINDED_BAND = 20
 """Above every flag: where a blinded opinion is awaited, the case stands first, whatever is flagged."""
 _WAITED = "added_at, case_id"
+_OPEN = ("case_id", "slide_names", "site")
+_PERSONAL = ("diagnosis", "diagnosis_by", "assigned_to")
+"""What is searched in; the latter may be hidden."""
 UNKNOWN_BENEFIT = 0.5
 """Of every case whose result is hidden: constant, so that their order among each other is that of waiting."""
 
@@ -78,6 +81,13 @@ class Part:
     def constants(self) -> frozenset[str]:
         """Expressions that are the same for every case of the part, by which there is nothing to sort."""
         return frozenset(text for text in self.columns.values() if text.replace(".", "").isdigit())
+
+    @property
+    def searched(self) -> str:
+        """Return the expression of the text that is searched in."""
+        if not any(column in self.columns for column in _PERSONAL):
+            return "words"
+        return " || ' ' || ".join(f"coalesce({self.shown(column)}, '')" for column in (*_OPEN, *_PERSONAL))
 
     def shown(self, column: str) -> str:
         """Return the expression of what is shown for a column."""
