@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.domain import Size
 from core.errors import InputError, NotFoundError
 from core.interop.reference_masks import ReferenceMask, artefact_of_name, read_annotation, read_mask
-from core.qc.classes import ArtefactClass
-from core.qc.comparison import NOT_JUDGED, any_artefact_masks, compare_maps, compare_masks, resample
+from core.qc.classes import NO_TISSUE, ArtefactClass
+from core.qc.comparison import (
+    NOT_JUDGED,
+    any_artefact_masks,
+    compare_maps,
+    compare_masks,
+    reference_tissue,
+    resample,
+)
 from core.roles import Permission
 from core.services.authority import require
 from core.services.quality_maps import OurMap, our_map, size_of
@@ -71,12 +81,34 @@ def read_reference(path: Path, *, slide: Size, artefact: ArtefactClass | None, m
 
 
 def figures_of(ours: OurMap, reference: ReferenceMask) -> Json:
-    """Return the comparison of our map with a reference over our tissue, and of any artefact over the whole slide."""
+    """Return the comparison of our map with a reference over tissue, and of any artefact over the whole slide.
+
+    For a reference that says where tissue is, `tissue` compares that as well.
+    """
     there = resample(reference.labels, ours.labels.shape)
-    compared = compare_maps(ours.labels, there, tissue=ours.tissue, px_mm2=ours.px_mm2, classes=reference.told_apart)
+    judged = there != NOT_JUDGED
+    tissue = compared_tissue(ours, there)
+    compared = compare_maps(ours.labels, there, tissue=tissue, px_mm2=ours.px_mm2, classes=reference.told_apart)
     found, annotated = any_artefact_masks(ours.labels, there, classes=reference.told_apart)
-    whole = compare_masks(found, annotated, tissue=there != NOT_JUDGED, px_mm2=ours.px_mm2)
-    return {**compared.to_dict(), "whole_slide": whole.to_dict()}
+    whole = compare_masks(found, annotated, tissue=judged, px_mm2=ours.px_mm2)
+    figures: dict[str, object] = {**compared.to_dict(), "whole_slide": whole.to_dict()}
+    if knows_tissue(there):
+        same = compare_masks(ours.tissue, reference_tissue(there), tissue=judged, px_mm2=ours.px_mm2)
+        figures["tissue"] = same.to_dict()
+    return figures
+
+
+def compared_tissue(ours: OurMap, reference: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where our map and a reference of the same size are compared: on what either of them calls tissue.
+
+    An artefact on tissue that our own mask overlooks is missed, too.
+    """
+    return ours.tissue | reference_tissue(reference) if knows_tissue(reference) else ours.tissue
+
+
+def knows_tissue(reference: NDArray[np.uint8]) -> bool:
+    """Say whether a reference tells tissue from glass; outlines and masks of one artefact do not."""
+    return bool((reference == NO_TISSUE).any())
 
 
 def figures_or_none(settings: Settings, quality: SlideQuality | None, reference: ReferenceMask) -> Json | None:

@@ -22,7 +22,7 @@ from core.qc.comparison import (
 )
 from core.roles import Permission
 from core.services.authority import require
-from core.services.quality_comparison import measured_quality
+from core.services.quality_comparison import compared_tissue, measured_quality
 from core.services.quality_maps import OurMap, kept_mask, our_map
 from core.services.quality_references import TOLD_APART, shown_references
 from core.settings import Settings
@@ -97,7 +97,7 @@ def _masks(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return what we found, what is annotated, and where both are compared."""
     there = resample(reference.labels, ours.labels.shape)
-    judged = ours.tissue & (there != NOT_JUDGED)
+    judged = compared_tissue(ours, there) & (there != NOT_JUDGED)
     if artefact is not None:
         return ours.labels == artefact.code, there == artefact.code, judged
     return *any_artefact_masks(ours.labels, there, classes=reference.told_apart), judged

@@ -122,9 +122,22 @@ def test_masks_are_taken_in_once_and_compared_with_ours(home: Settings, tmp_path
     assert counted["dice"] == pytest.approx(0.5)
     assert counted["both_mm2"] == pytest.approx(100 * 10.0 / 1000)
     assert found.figures["not_judged_mm2"] == pytest.approx(1.0)
+    assert found.figures["tissue"]["dice"] == 1.0
+    assert found.figures["whole_slide"]["found_only"] == 100 + 100, "our pen on glass, below the tissue"
     assert found.metrics["shares_of_tissue"]["pen"] == pytest.approx(200 / 900)
     assert (found.name, found.version, found.source_id) == ("GrandQC", "1", "measurement:1")
     assert verify(home).ok
+
+
+def test_an_artefact_on_tissue_that_we_overlook_is_missed(home: Settings, tmp_path: Path) -> None:
+    values = theirs()
+    values[40:50, :20] = 2
+    write(tmp_path / "a.svs_mask.png", values)
+    import_grandqc(home, [tmp_path / "a.svs_mask.png"], dry_run=False, actor="quentin")
+    figures = references(home, "a", actor="vic")[0].figures
+    assert figures["classes"]["fold"]["missed"] == 50
+    assert figures["tissue"]["missed"] == 50
+    assert figures["any"]["both"] == 100 + 50, "we call it pen there"
 
 
 def test_one_bad_mask_keeps_all_out(home: Settings, tmp_path: Path) -> None:
