@@ -22,7 +22,7 @@ from core.settings import Settings
 from core.store.audits import AuditDraw, drawn_in, draws, insert_draw
 from core.store.board import open_cases, settled_cases
 from core.store.connection import open_log, reading, writing
-from core.store.summary_pages import states_of_cases
+from core.store.summary_lists import states_of_cases
 from core.triage import audit_sample
 
 __all__ = ["AuditDraw", "AuditView", "DrawnCase", "audit_view", "draw_audit"]

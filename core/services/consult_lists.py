@@ -32,7 +32,7 @@ from core.store.consult_records import (
 )
 from core.store.overview import overview
 from core.store.people import name_key
-from core.store.summary_pages import cases_in_states
+from core.store.summary_lists import cases_in_states
 from core.vocabulary import Blinding, ReadRole, Urgency
 
 _URGENCIES = (Urgency.STAT, Urgency.URGENT, Urgency.ROUTINE)

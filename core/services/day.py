@@ -11,7 +11,7 @@ from core.services.visibility import blinds_of
 from core.services.worklist_pages import sight_of
 from core.settings import Settings
 from core.store.connection import open_log, reading
-from core.store.summary_pages import assignments
+from core.store.summary_lists import assignments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from core.services.visibility import blinds_of
 from core.settings import Settings
 from core.store.connection import Log, open_log, reading, writing
 from core.store.events import Action, append_event, rules_entity
-from core.store.summary_pages import hidden_unread
+from core.store.summary_lists import hidden_unread
 from core.triage import threshold_for_capacity
 
 __all__ = [

@@ -20,7 +20,8 @@ from core.services.worklist import CaseRow, row_for
 from core.settings import Settings
 from core.store.connection import Log, open_log, reading
 from core.store.overview import overview
-from core.store.summary_pages import PageRow, WorklistQuery, sites, summary_names, summary_page
+from core.store.summary_lists import sites
+from core.store.summary_pages import PageRow, WorklistQuery, summary_names, summary_page
 from core.store.summary_parts import Sight, WorklistOrder
 
 __all__ = ["Benefit", "PagedCase", "WorklistOrder", "WorklistPage", "WorklistQuery", "worklist_names", "worklist_page"]

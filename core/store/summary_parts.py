@@ -7,6 +7,7 @@ part these values are plain columns or constants, so that an index gives the ord
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -113,6 +114,17 @@ class Part:
 def bits_of(kinds: frozenset[FlagKind]) -> int:
     """Return kinds of flags as one number."""
     return sum(BITS[kind] for kind in kinds)
+
+
+def sight_parameters(sight: Sight) -> dict[str, object]:
+    """Return what the conditions of the parts refer to."""
+    return {
+        "actor": sight.actor,
+        "revealed_line": f"\n{sight.actor}\n",
+        "blinded": json.dumps(sorted(sight.blinded)),
+        "without_first_read": json.dumps(sorted(sight.without_first_read)),
+        "awaited": json.dumps(sorted(sight.awaited)),
+    }
 
 
 def parts_of(sight: Sight) -> tuple[Part, ...]:
