@@ -16,7 +16,7 @@ from core.qc.fold import fold_evidence
 from core.qc.grey import GreyMatter, grey_matter
 from core.qc.pen import pen_mask
 from core.qc.report import StainFacts
-from core.qc.shapes import by_channel, enlarged, reduced
+from core.qc.shapes import by_channel, enlarged, reduced, smooth
 from core.qc.stain import StainKind, stain_facts
 from core.qc.stain_level import badly_stained
 from core.qc.survey import COARSEST_UM_PER_PX, Survey
@@ -41,6 +41,9 @@ PRECEDENCE = (
 """Where several classes apply, the first one counts: what lies on top hides what is beneath."""
 ON_TOP = frozenset({ArtefactClass.PEN, ArtefactClass.BUBBLE_EDGE, ArtefactClass.DARK_SPOT_FOREIGN})
 """Classes that are also shown on glass."""
+BESIDE_UM = 10.0
+BESIDE_DENSITY = 0.08
+"""Density beside ink that is tissue and not glass."""
 HIDDEN_UM_PER_PX = 8.0
 Masks = Mapping[ArtefactClass, NDArray[np.bool_]]
 
@@ -76,10 +79,13 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     grey = grey_matter(density, um_per_px=um_per_px, ink=pen)
     pen = pen | grey.strokes
     rims = grey.edges | grey.bubbles
-    visible = (enlarged(mask.mask, shape) > 0.5) & ~pen & ~grey.specks & ~grey.edges
+    beside = np.zeros(shape, np.bool_) if mask.ink is None else enlarged(mask.ink, shape) > 0
+    # The tissue mask gives pen a wide berth and takes pink about a stroke for fading ink; what the pixels show counts.
+    pink = beside & (_without(pen, density.mean(-1), sigma_px=BESIDE_UM / um_per_px) > BESIDE_DENSITY)
+    visible = ((enlarged(mask.mask, shape) > 0.5) | pink) & ~pen & ~grey.specks & ~grey.edges
     facts = stain_facts(density[visible & ~rims])
     tears = tear_mask(density, visible, um_per_px=um_per_px)
-    tissue = visible | _hidden(visible, pen, grey, um_per_px=um_per_px)
+    tissue = visible | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
@@ -120,17 +126,25 @@ def _density(survey: Survey, mask: TissueMask) -> NDArray[np.float32]:
     return by_channel([density[..., channel] for channel in range(3)])
 
 
+def _without(covered: NDArray[np.bool_], values: NDArray[np.float32], *, sigma_px: float) -> NDArray[np.float32]:
+    """Smooth values from what is not covered alone; 0 where everything near is."""
+    reach = np.asarray(ndimage.binary_dilation(covered, iterations=max(1, round(sigma_px))), np.bool_)
+    weight = smooth(~reach, sigma_px=sigma_px)
+    total = smooth(np.where(reach, np.float32(0), values), sigma_px=sigma_px)
+    return np.where(weight > 0.05, total / np.maximum(weight, 1e-6), 0).astype(np.float32)
+
+
 def _hidden(
-    visible: NDArray[np.bool_], pen: NDArray[np.bool_], grey: GreyMatter, *, um_per_px: float
+    visible: NDArray[np.bool_], ink: NDArray[np.bool_], grey: GreyMatter, *, um_per_px: float
 ) -> NDArray[np.bool_]:
-    """Tissue beneath what hides it: there is tissue on both sides."""
+    """Tissue beneath what hides it: there is tissue on both sides. `ink` takes the rim of its strokes with it."""
     factor = max(1, int(HIDDEN_UM_PER_PX / um_per_px))
     solid, coarse_um = reduced(visible, factor) > 0.5, um_per_px * factor
     short = min(solid.shape)
     hidden = np.zeros_like(visible)
-    for cover, reach_um in ((pen, PEN_REACH_UM), (grey.specks | grey.edges | grey.bubbles, HIDDEN_REACH_UM)):
+    for cover, reach_um in ((ink, PEN_REACH_UM), (grey.specks | grey.edges | grey.bubbles, HIDDEN_REACH_UM)):
         if cover.any():
-            closed = close_gaps(solid, radius_px=min(reach_um / coarse_um, 0.15 * short))
+            closed = close_gaps(solid, radius_px=min(reach_um / coarse_um, 0.3 * short))
             hidden |= cover & (enlarged(closed, visible.shape) > 0.5)
     return hidden
 

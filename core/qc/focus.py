@@ -35,7 +35,7 @@ SUMS = BANDS + 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BandSums:
-    """Energy of detail by band, summed over square cells; sums of neighbouring cells may be added."""
+    """Energy of detail by band, summed over square cells."""
 
     sums: NDArray[np.float32]
     """(rows, columns, SUMS)."""
@@ -43,11 +43,19 @@ class BandSums:
     """Pixels in one cell, for the share of tissue."""
 
     def focus(self) -> NDArray[np.float32]:
-        """Return (rows, columns) focus, 0 to 1, over each cell and its eight neighbours; NaN with too little tissue."""
-        wide = np.stack([_around(self.sums[..., i]) for i in range(SUMS)], axis=-1)
-        share = wide[..., -1] / np.maximum(_around(np.full(self.sums.shape[:2], self.px, np.float32)), 1)
-        spread = np.sqrt(wide[..., :BANDS] / np.maximum(wide[..., -1:], 1))
-        return np.where(share >= MIN_TISSUE_SHARE, focus_of(spread), np.nan).astype(np.float32)
+        """Return (rows, columns) focus, 0-1: the mean of a cell and its eight neighbours; NaN with too little tissue.
+
+        Cells count by their tissue. It is the mean of what each says, not of the energies behind it: a sharp cell has
+        so much more energy that it would outshout the blurred ones beside it.
+        """
+        tissue = self.sums[..., -1]
+        spread = np.sqrt(self.sums[..., :BANDS] / np.maximum(tissue[..., None], 1))
+        own = focus_of(spread)
+        weight = np.where(np.isfinite(own), tissue, 0).astype(np.float32)
+        total, around = _around(np.nan_to_num(own).astype(np.float32) * weight), _around(weight)
+        room = _around(np.full(tissue.shape, self.px, np.float32))
+        told = around >= MIN_TISSUE_SHARE * room
+        return np.where(told, total / np.maximum(around, 1e-6), np.nan).astype(np.float32)
 
 
 def _around(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ GAP_UM = 16.0
 """Half of a gap in a rim that is closed."""
 RIM_DENSITY = 0.20
 RIM_COLOUR = 0.45
-RIM_UM = 45.0
+RIM_UM = 80.0
 """A bubble's rim over tissue keeps some of its colour; it is told from dense tissue by being thinner than this."""
 FADED_DENSITY = 0.07
 """How much darker than what surrounds it the faded border of a grain is at least."""

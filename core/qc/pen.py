@@ -16,7 +16,7 @@ from core.qc.shapes import grown, pieces_of
 
 COLD_SHARE = 1 / 600
 """Share of a crop that green, blue or yellow ink must fill to be a stroke where no stain is of that colour."""
-WARM_SHARE = 1 / 120
+WARM_SHARE = 1 / 500
 """The same for red ink, which blood resembles."""
 MAX_SHARE = 0.6
 """Above this share the colours of the image are wrong, and hue tells nothing."""

@@ -68,7 +68,7 @@ def badly_stained(
     Returns:
         Masks (rows, columns): pale, stained over.
     """
-    solid = tissue & (levels.glass < MAX_GLASS)
+    solid = tissue & (levels.glass < MAX_GLASS) & (levels.peak > 0)
     if not solid.any():
         return np.zeros_like(tissue), np.zeros_like(tissue)
     around = _mean_around(levels.peak, solid)

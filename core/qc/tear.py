@@ -13,10 +13,10 @@ GLASS_DENSITY = 0.035
 """Density in the darkest channel below which glass is seen."""
 SMOOTHING_UM = 4.0
 WORK_UM_PER_PX = 8.0
-MIN_LENGTH_UM = 350.0
+MIN_LENGTH_UM = 200.0
 WIDTH_UM = (14.0, 220.0)
 """Narrower gaps are clefts between fibres, wider ones lie outside the tissue."""
-MIN_SLENDERNESS = 5.0
+MIN_SLENDERNESS = 4.0
 CLOSING_UM = 120.0
 """Half the width of the gaps that count as within the tissue."""
 

@@ -76,9 +76,17 @@ def measure_slide(
     scale = survey_scale(info.size, info.mpp)
     fine_um = scale.um_per_px / scale.fine
     model = network.model if fine_um <= COARSEST_UM_PER_PX else None
-    sink = None if model is None else NetworkSink(model, mask, scale)
+    # Ink is looked at as well: tissue may lie beneath it, or have been taken for it.
+    looked_at = mask if mask.ink is None else replace(mask, mask=mask.mask | mask.ink)
+    sink = None if model is None else NetworkSink(model, looked_at, scale)
     survey = survey_slide(
-        reader, mask, scale, sink=sink, threads=settings.read_threads, progress=progress, cancelled=cancelled
+        reader,
+        looked_at,
+        scale,
+        sink=sink,
+        threads=settings.read_threads,
+        progress=progress,
+        cancelled=cancelled,
     )
     known = None if stain is Stain.UNKNOWN else stain
     evidence = find_artefacts(survey, mask, stain=None if known is None else known.value)

@@ -6,6 +6,7 @@ import pytest
 
 from core.domain import FlagDirection, FlagKind, ReadCategory, Region, SlideStatus
 from core.flags import CaseEvidence, SlideEvidence, case_flags, margin
+from core.flags.limits import qc_limited
 from core.rules import RuleSet
 
 RULES = RuleSet(version="flags-1", abstain_band=0.1, qc_limit=0.25)
@@ -82,3 +83,34 @@ def test_the_slide_furthest_above_its_own_threshold_decides():
     slides = (replace(SLIDE, slide_id="A", score=0.9, threshold=0.85), replace(SLIDE, slide_id="B", score=0.8))
     (flag,) = case_flags(CaseEvidence(BENIGN, slides), RULES)
     assert flag.slide_id == "B"
+
+
+# ---------------------------------------------------------------------------------------- results that artefact limits
+
+
+@pytest.mark.parametrize(
+    ("score", "without", "expected"),
+    [
+        (0.8, 0.78, None),
+        (0.8, None, None),
+        (0.8, 0.6, "moves by more than 0.1 (0.80 to 0.60)"),
+        (0.55, 0.47, "no longer calls"),
+        (0.45, 0.52, "would call"),
+    ],
+)
+def test_a_result_that_differs_without_artefact_is_limited(
+    score: float, without: float | None, expected: str | None
+) -> None:
+    slide = SlideEvidence(
+        slide_id="s",
+        status=SlideStatus.OK,
+        message="",
+        score=score,
+        threshold=0.5,
+        positive="cancer",
+        peak=None,
+        carrying_artefact=0.0,
+        score_without_artefact=without,
+    )
+    found = qc_limited(CaseEvidence(read=None, slides=(slide,)), RULES)
+    assert [expected in flag.reason for flag in found] == ([] if expected is None else [True])  # type: ignore[operator]

@@ -11,7 +11,7 @@ import pytest
 from conftest import write_pyramid
 from numpy.typing import NDArray
 from PIL import Image
-from qc_kit import as_rgb, disc, on_glass, tissue_density
+from qc_kit import as_rgb, blurred, disc, on_glass, tissue_density
 
 from core.domain import Mpp, MppSource, Size, Stain
 from core.errors import CancelledError, InputError, MissingMppError, ModelError
@@ -25,7 +25,7 @@ from core.qc.network import NetworkField, NetworkSink
 from core.qc.report import QcReport, StainFacts
 from core.qc.slide_report import summarise
 from core.qc.stain_level import StainLevels
-from core.qc.survey import BandSums, Survey, SurveyScale, survey_scale
+from core.qc.survey import BandSums, Block, Survey, SurveyScale, survey_scale
 from core.services.qc_measure import QcResult, measure_slide
 from core.services.qc_network import ArtefactNetwork
 from core.settings import Settings
@@ -56,7 +56,7 @@ class Blue:
     def predict(self, tiles: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """Return (N, 8) probabilities."""
         mean = tiles.astype(np.float32).mean((1, 2))
-        blue = np.clip((mean[:, 2] - mean[:, 0]) / 100, 0, 1)
+        blue = np.clip((mean[:, 2] - mean[:, 0]) / 60, 0, 1)
         found = np.zeros((len(tiles), len(CLASSES)), np.float32)
         found[:, BLUR.code], found[:, 0] = blue, 1 - blue
         return found
@@ -80,17 +80,19 @@ def evidence(sure: Mapping[ArtefactClass, list[int]], maybe: Mapping[ArtefactCla
 
 
 class Said(NetworkField):
-    """A network that says the same of every place, by class."""
+    """A network that says something of every pixel of the row."""
 
-    def __init__(self, probabilities: Mapping[ArtefactClass, list[float]]) -> None:
-        super().__init__(np.zeros((1, 1, 8), np.float32), np.ones((1, 1), np.bool_), 1.0)
-        object.__setattr__(self, "_said", probabilities)
+    def __init__(self, said: Mapping[ArtefactClass, list[float]]) -> None:
+        values = np.zeros((1, 8, len(CLASSES)), np.float32)
+        for kind, row in said.items():
+            values[0, :, kind.code] = row
+        super().__init__(values, np.ones((1, 8), np.bool_), 1.0)
 
     def spread(self, kind: ArtefactClass, shape: tuple[int, int]) -> NDArray[np.float32]:
-        return np.array([self._said.get(kind, [0.5] * 8 if kind is FOLD else [0.0] * 8)], np.float32)  # type: ignore[attr-defined]
+        return self.probabilities[..., kind.code].reshape(shape)
 
     def looked_at(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        return np.ones(shape, np.bool_)
+        return self.seen.reshape(shape)
 
 
 def labels(found: ArtefactMap) -> list[int]:
@@ -144,8 +146,6 @@ def test_tiles_overlap_and_say_where_the_blue_is() -> None:
     assert sink.margin == 8
     pixels = np.full((256, 256, 3), 200, np.uint8)
     pixels[:, 128:, 0] = 90
-    from core.qc.survey import Block
-
     sink(pixels, Block(0, 0, 128, 128))
     blur = sink.field().spread(BLUR, (128, 128))
     assert blur[:, :56].max() < 0.1
@@ -157,8 +157,6 @@ def test_tiles_overlap_and_say_where_the_blue_is() -> None:
 def test_glass_is_not_looked_at() -> None:
     scale = SurveyScale(Size(128, 128), 4.0, (8.0, 8.0), 2, 4)
     sink = NetworkSink(Blue(), TissueMask(np.zeros((16, 16), np.bool_), (64.0, 64.0), 0.0), scale)
-    from core.qc.survey import Block
-
     sink(np.zeros((256, 256, 3), np.uint8), Block(0, 0, 128, 128))
     assert not sink.field().seen.any()
     assert not sink.field().spread(BLUR, (128, 128)).any()
@@ -294,16 +292,14 @@ def test_a_pyramid_with_pen_and_blur(tmp_path: Path) -> None:
     shape = (1200, 1600)
     tissue = disc(shape, 600, 700, 500)
     density = on_glass(tissue_density(*shape, um_per_px=1.0), tissue)
-    from qc_kit import blurred
-
-    soft = disc(shape, 600, 500, 180)
+    soft = disc(shape, 600, 600, 350)
     density[soft] = blurred(density, 6.0)[soft]
     pen = np.zeros(shape, np.bool_)
     pen[:, 1000:1100] = True
     density = density + pen[..., None] * np.array((0.9, 0.25, 0.6), np.float32)
     path = write_pyramid(tmp_path / "s.tif", as_rgb(density), mpp=1.0)
     found = measured(path).report
-    assert found.tissue_mm2 == pytest.approx(tissue.sum() / 1e6, rel=0.03)
+    assert found.tissue_mm2 == pytest.approx(tissue.sum() / 1e6, rel=0.05)
     assert found.classes["out_of_focus"].mm2 == pytest.approx(soft.sum() / 1e6, rel=0.1)
     assert found.classes["pen"].mm2 == pytest.approx((pen & tissue).sum() / 1e6, rel=0.1)
     assert found.sections == 1
@@ -312,10 +308,11 @@ def test_a_pyramid_with_pen_and_blur(tmp_path: Path) -> None:
 def test_the_network_takes_part(tmp_path: Path) -> None:
     """Violet-blue tissue, which only this network minds."""
     density = tissue_density(512, 512, um_per_px=1.0)
-    density[:, 256:] = tissue_density(512, 256, um_per_px=1.0, ground=(0.5, 0.35, 0.05), nuclei=(0.3, 0.3, 0.2))
+    density[:, 256:] = tissue_density(512, 256, um_per_px=1.0, ground=(0.28, 0.26, 0.06), nuclei=(0.2, 0.2, 0.1))
     result = measured(png(tmp_path / "x.png", density), mpp=1.0, network=ArtefactNetwork(Blue(), "0" * 64, ""))
     assert result.report.network == "blue 000000000000"
-    assert shares_of(result)["out_of_focus"] == pytest.approx(0.5, abs=0.05)
+    # The border lies where the network is sure, up to half a tile of 64 um inside.
+    assert 0.42 < shares_of(result)["out_of_focus"] <= 0.5
     assert result.map.disagreement.mean() > 0.4
 
 
