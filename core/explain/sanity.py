@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,9 +62,10 @@ class Spread:
 
     @property
     def relative(self) -> float:
-        """Mean deviation divided by the strongest mean weight; 0 = every seed says the same."""
+        """Mean standard error of the shown weights, which are means over seeds, divided by the strongest of them."""
         strongest = float(np.abs(self.mean).max(initial=0.0))
-        return float(self.deviation.mean()) / strongest if strongest > 0 else 1.0
+        error = float(self.deviation.mean()) / math.sqrt(self.seeds)
+        return error / strongest if strongest > 0 else 1.0
 
     @property
     def is_stable(self) -> bool:

@@ -106,7 +106,12 @@ def as_json(found: TileExplanation) -> dict[str, object]:
             }
             for one in found.randomised
         ],
-        "lime_spread": {"relative": found.spread.relative, "is_stable": found.spread.is_stable},
+        "lime_spread": {
+            "relative": found.spread.relative,
+            "is_stable": found.spread.is_stable,
+            "weights": found.spread.mean.tolist(),
+            "deviations": found.spread.deviation.tolist(),
+        },
         "integrated_gradients": {"missing": found.missing, "is_complete": found.is_complete},
         "checks_in_words": list(sanity_words(found)),
         "facts": dict(found.facts),

@@ -103,8 +103,8 @@ def sanity_words(explanation: TileExplanation) -> tuple[str, ...]:
         )
     return (
         weights,
-        f"LIME over {spread.seeds} seeds: mean deviation of a superpixel's weight {spread.relative:.0%} of the "
-        f"strongest weight (limit {MOST_SPREAD:.0%}): {stable}.",
+        f"LIME, the mean of {spread.seeds} seeds: standard error of a superpixel's weight {spread.relative:.0%} of the "
+        f"strongest weight, on average (limit {MOST_SPREAD:.0%}): {stable}.",
         f"Integrated gradients: from {explanation.of_glass:.2f} (blank glass) to {explanation.probability:.2f}, "
         f"{abs(explanation.missing):.3f} missing: the shares {adds}.",
     )

@@ -30,8 +30,7 @@ from models.explanation.target_model import TargetModel, load_target_model
 from models.explanation.tile import LIME_SEEDS, WEIGHT_SEEDS, ExplainedTile, explain_tile
 
 PIECES = 25
-"""Superpixels of a tile, about: of 200 um each is some 40 um wide, a few nuclei. With 36 the weights differed by 17 %
-of the strongest from seed to seed."""
+"""Superpixels of a tile, about: of 200 um each is some 40 um wide, a few nuclei."""
 VIEW_PX = 400
 """Longest side of the picture for people."""
 

@@ -122,8 +122,8 @@ def test_spread_of_weights_over_seeds():
     assert (steady.relative, steady.is_stable) == (0.0, True)
     shaky = spread_of(np.array([[0.5, -0.2], [-0.5, 0.6]]))
     assert not shaky.is_stable
-    # By hand: deviations .7071 and .5657 over the strongest mean of .2.
-    assert shaky.relative == pytest.approx((0.70711 + 0.56569) / 2 / 0.2, rel=1e-4)
+    # By hand: deviations .7071 and .5657 of two seeds, over the strongest mean of .2.
+    assert shaky.relative == pytest.approx((0.70711 + 0.56569) / 2 / 2**0.5 / 0.2, rel=1e-4)
     assert spread_of(np.zeros((3, 4))).relative == 1.0
     with pytest.raises(ValueError, match="two seeds"):
         spread_of(np.zeros((1, 4)))
