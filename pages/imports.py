@@ -9,11 +9,13 @@ import streamlit as st
 from core.roles import Permission
 from core.services.prediction_import import import_prediction_table
 from core.services.read_import import PLAIN, import_read_table
+from core.services.read_tables import Duplicates
 from core.services.scheme_library import list_schemes
 from core.services.uploads import Layout, with_prefix, with_words
 from core.vocabulary import ReadRole
 from pages.parts.consult_words import ROLES
 from pages.parts.import_parts import (
+    DUPLICATES,
     SUPERSEDE,
     check_and_import,
     choose_prediction_columns,
@@ -85,6 +87,14 @@ with st.container(border=True):
                 width=320,
                 help="For rows whose role the table does not state.",
             )
+            duplicates = st.selectbox(
+                "Another read of the same reader and case",
+                list(DUPLICATES),
+                format_func=DUPLICATES.__getitem__,
+                key="import_duplicates",
+                width=300,
+                help="Where the table has two that differ.",
+            )
             add_cases = st.toggle(
                 "Add cases that are not in the log", key="import_add_cases", help="Without it they are errors."
             )
@@ -118,6 +128,7 @@ elif what == READS:
         mapping,
         scheme=None if name == PLAIN else schemes[name],
         role=None if role == USUAL else ReadRole(role),
+        duplicates=Duplicates(duplicates),
         add_cases=add_cases,
         actor=user.actor,
     )
@@ -125,7 +136,7 @@ elif what == READS:
         lambda dry_run: run(dry_run=dry_run),
         content={"file": upload.sha256, "numbers": upload.decimal_comma, "encoding": upload.encoding}
         | {"mapping": mapping, "scheme": name, "role": role, "add": add_cases}
-        | {"words": words, "prefix": prefix},
+        | {"words": words, "prefix": prefix, "duplicates": duplicates},
         noun=NOUNS[what],
     )
 elif predictions is not None:

@@ -31,6 +31,13 @@ from core.commands.options import actor, home_option, settings_for
     help="Role of all reads. [default: the first read of a case is primary, the others second]",
 )
 @options.scheme_option
+@click.option(
+    "--duplicates",
+    type=click.Choice(["refuse", "first", "last"]),
+    default="refuse",
+    show_default=True,
+    help="Which read counts where one reader read a case twice with different results.",
+)
 @click.option("--case-prefix", default="", help="Put before every case id: ids of one study are not those of another.")
 @options.add_cases_option
 @options.dry_run_option
@@ -54,6 +61,7 @@ def command(
     seconds: str | None,
     role: str | None,
     scheme: str | None,
+    duplicates: str,
     case_prefix: str,
     add_cases: bool,
     dry_run: bool,
@@ -67,6 +75,7 @@ def command(
     """
     from core.interop.reads_layout import Layout, ReadsMapping
     from core.services.read_import import import_reads
+    from core.services.read_tables import Duplicates
     from core.vocabulary import ReadRole
 
     mapping = ReadsMapping(
@@ -90,6 +99,7 @@ def command(
         mapping,
         scheme=options.scheme_of(scheme),
         role=ReadRole(role) if role else None,
+        duplicates=Duplicates(duplicates),
         case_prefix=case_prefix,
         add_cases=add_cases,
         dry_run=dry_run,

@@ -71,7 +71,10 @@ def resolve(table: CsvTable, mapping: ReadsMapping) -> ReadsMapping:
     Raises:
         InputError: as `parse`.
     """
-    table.position(mapping.case)
+    try:
+        table.position(mapping.case)
+    except InputError as err:
+        raise InputError(f"{err} Say which of them names the case.") from err
     reader = mapping.reader or _usual(table, _READER_NAMES)
     category = mapping.category or _usual(table, tuple(n for n in _CATEGORY_NAMES if n != mapping.case))
     if mapping.layout is Layout.AUTO:

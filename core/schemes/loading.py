@@ -69,7 +69,7 @@ def _category(entry: object, *, where: str) -> Category:
     if not isinstance(entry, dict):
         raise InputError(f"A category of the reading scheme {where!r} is no table. Write [[categories]] above each.")
     values = cast("Mapping[str, object]", entry)
-    unknown = set(values) - {"code", "title", "read", "aliases"}
+    unknown = set(values) - {"code", "title", "read", "aliases", "at_least"}
     if unknown:
         raise InputError(f"A category of the reading scheme {where!r} has unknown keys: {', '.join(sorted(unknown))}.")
     read = _text(values, "read", where=where)
@@ -78,11 +78,15 @@ def _category(entry: object, *, where: str) -> Category:
     aliases = values.get("aliases", [])
     if not isinstance(aliases, list):
         raise InputError(f"The aliases in the reading scheme {where!r} must be a list of words.")
+    edge = values.get("at_least")
+    if edge is not None and (isinstance(edge, bool) or not isinstance(edge, int | float)):
+        raise InputError(f"'at_least' in the reading scheme {where!r} must be a number.")
     return Category(
         code=_text(values, "code", where=where),
         title=_text(values, "title", where=where),
         read=ReadCategory(read),
         aliases=tuple(str(alias) for alias in cast("list[object]", aliases)),
+        at_least=None if edge is None else float(edge),
     )
 
 

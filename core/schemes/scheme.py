@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from core.domain import ReadCategory
 from core.errors import InputError
@@ -41,6 +43,8 @@ class Category:
     """What the answer says about malignancy, for the flag rules."""
     aliases: tuple[str, ...] = ()
     """Other ways in which files write it, compared without regard to case."""
+    at_least: float | None = None
+    """Smallest number that falls into it, where the scheme is made of bins of a number; None = no number does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,27 @@ class Scheme:
         """Return the code that a cell of a file or a form means, `INDETERMINATE`, or None if it means none.
 
         Codes, titles and aliases are compared without regard to case and outer spaces; a whole number may carry ".0",
-        as spreadsheets write it.
+        as spreadsheets write it. In a scheme of bins any other number means the bin it falls into.
         """
         word = _plain(text)
         if word in _INDETERMINATE_WORDS:
             return INDETERMINATE
-        return next((category.code for category in self.categories if word in _words(category)), None)
+        known = next((category.code for category in self.categories if word in _words(category)), None)
+        return known if known is not None else self._bin_of(word)
+
+    @property
+    def is_binned(self) -> bool:
+        """Whether numbers fall into its categories."""
+        return self.categories[0].at_least is not None
+
+    def _bin_of(self, word: str) -> str | None:
+        """Return the code of the bin that a number falls into; None for what is no number or below the first bin."""
+        try:
+            value = float(word.removesuffix("%"))
+        except ValueError:
+            return None
+        fitting = [one.code for one in self.categories if one.at_least is not None and value >= one.at_least]
+        return fitting[-1] if fitting and math.isfinite(value) else None
 
     def index(self, code: str) -> int | None:
         """Return the place of a code in the order, None for indeterminate.
@@ -126,6 +145,10 @@ def _problems(scheme: Scheme) -> list[str]:
             elif word in owners:
                 found.append(f"{word!r} means both {owners[word]} and {category.code!r}")
             owners[word] = repr(category.code)
+    edges = [category.at_least for category in scheme.categories]
+    stated = [edge for edge in edges if edge is not None]
+    if stated and (len(stated) != count or any(low >= high for low, high in pairwise(stated))):
+        found.append("'at_least' must stand in every category or in none, and ascend")
     if len(scheme.severities) != count or any(len(row) != count for row in scheme.severities):
         found.append(f"the severities are not a square of {count} by {count}")
         return found

@@ -18,6 +18,7 @@ from core.domain import ReadCategory
 from core.errors import InputError
 from core.interop.csv_table import CsvTable, read_csv
 from core.interop.reads_csv import ParsedReads, ReadRow, parse
+from core.interop.reads_layout import Layout
 from core.schemes import INDETERMINATE
 from core.services.read_tables import AgreementRequest, are_numbers, category_table, number_table, single_reads
 
@@ -107,7 +108,9 @@ def agreement_of_table(table: CsvTable, request: AgreementRequest) -> FileAgreem
 def _refuse_errors(parsed: ParsedReads, name: str) -> None:
     if parsed.errors:
         shown = " ".join(f"Row {e.row}, column {e.column}: {e.message}" for e in parsed.errors[:_ERRORS_SHOWN])
-        raise InputError(f"{len(parsed.errors)} reads of {name} cannot be used. {shown}")
+        repeated = parsed.layout is Layout.WIDE and any("already in row" in error.message for error in parsed.errors)
+        hint = " If every row is one read, name the columns of the reader and of the result." if repeated else ""
+        raise InputError(f"{len(parsed.errors)} reads of {name} cannot be used. {shown}{hint}")
     if not parsed.rows:
         raise InputError(f"{name} holds no read. Check which columns hold the readers' results.")
 

@@ -17,6 +17,7 @@ from core.services.authority import require
 from core.services.flagging import refresh_flags_in
 from core.services.import_report import ImportReport, import_key, missing_cases, unknown_case_errors
 from core.services.progress import expect
+from core.services.read_tables import Duplicates
 from core.settings import Settings
 from core.states import Step, advance
 from core.store import cases, imports, reviews
@@ -44,6 +45,7 @@ def import_reads(
     *,
     scheme: Scheme | None = None,
     role: ReadRole | None = None,
+    duplicates: Duplicates = Duplicates.REFUSE,
     add_cases: bool = False,
     case_prefix: str = "",
     dry_run: bool,
@@ -61,6 +63,7 @@ def import_reads(
         mapping,
         scheme=scheme,
         role=role,
+        duplicates=duplicates,
         add_cases=add_cases,
         dry_run=dry_run,
         actor=actor,
@@ -74,6 +77,7 @@ def import_read_table(
     *,
     scheme: Scheme | None = None,
     role: ReadRole | None = None,
+    duplicates: Duplicates = Duplicates.REFUSE,
     add_cases: bool = False,
     dry_run: bool,
     actor: str,
@@ -90,6 +94,7 @@ def import_read_table(
         scheme: What the cells may say; None = benign, malignant, indeterminate.
         role: Of reads whose role the file does not state; None = the first read of a case in the file is primary, the
             others second.
+        duplicates: Which read counts where the table has several of one reader on one case that differ.
         add_cases: Whether cases that are not in the log are added; otherwise they are errors.
         dry_run: Only report.
         actor: Who imports; needs the permission to.
@@ -99,7 +104,7 @@ def import_read_table(
         NotAllowedError: the actor may not import.
     """
     parsed = parse(table, mapping, scheme=scheme or load_scheme(PLAIN))
-    reads, repeated, errors = _unique(_ready(parsed.rows, scheme, role=role, source=table.name))
+    reads, repeated, errors = _unique(_ready(parsed.rows, scheme, role=role, source=table.name), duplicates)
     with open_log(settings) as database, writing(database):
         require(database, actor, Permission.IMPORT_READS)
         known = imports.known_reads(database, (str(read.new.import_key) for read in reads))
@@ -169,17 +174,20 @@ def _new_read(row: ReadRow, scheme: Scheme, *, role: ReadRole, source: str) -> N
     )
 
 
-def _unique(reads: Sequence[_Read]) -> tuple[list[_Read], int, list[RowError]]:
-    """Return one read a case, reader, role and stage; how many say the same again; and errors where they differ."""
+def _unique(reads: Sequence[_Read], duplicates: Duplicates) -> tuple[list[_Read], int, list[RowError]]:
+    """Return one read a case, reader, role and stage; how many more there are; errors where none is chosen."""
     kept: dict[tuple[str, str, ReadRole, ReadStage], _Read] = {}
     errors: list[RowError] = []
     repeated = 0
     for read in reads:
         row = read.row
-        earlier = kept.setdefault((row.case, row.reader, read.new.role, read.new.stage), read)
+        place = (row.case, row.reader, read.new.role, read.new.stage)
+        earlier = kept.setdefault(place, read)
         if earlier is read:
             continue
-        if earlier.new.import_key == read.new.import_key:
+        if duplicates is Duplicates.LAST:
+            kept[place] = read
+        if duplicates is not Duplicates.REFUSE or earlier.new.import_key == read.new.import_key:
             repeated += 1
         else:
             words = f"{row.reader} read case {row.case} already in row {earlier.row.row}, with another result."

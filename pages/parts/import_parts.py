@@ -12,6 +12,7 @@ from core.errors import SecondReadError
 from core.server.identity import User
 from core.services.import_history import imported_files
 from core.services.import_report import ImportReport
+from core.services.read_tables import Duplicates
 from core.services.scheme_library import Scheme
 from core.services.uploads import Layout, PredictionsMapping, ReadsMapping, Upload, guess_case, words_in
 from core.settings import Settings
@@ -19,6 +20,12 @@ from pages.parts.badges import time_in_words
 from pages.parts.table_upload import column_choice
 from pages.parts.tables import harmless
 
+DUPLICATES = {
+    Duplicates.REFUSE: "Is an error",
+    Duplicates.FIRST: "The first counts",
+    Duplicates.LAST: "The last counts",
+}
+"""What to do where one reader read a case twice with different results."""
 _CHECKED = "import_checked"
 _DONE = "import_done"
 _SHOWN_ERRORS = 500
@@ -35,9 +42,10 @@ Import = Callable[[bool], ImportReport]
 
 
 def likely_scheme(upload: Upload, columns: Sequence[str], schemes: Mapping[str, Scheme]) -> str:
-    """Return the first scheme that knows every word in some columns, else the first; as a first offer."""
+    """Return the first scheme that knows every word in some columns, bins of numbers last; as a first offer."""
     words = words_in(upload.table, tuple(columns))
-    knowing = (name for name, one in schemes.items() if words and all(one.code_of(word) for word in words))
+    ordered = sorted(schemes, key=lambda name: schemes[name].is_binned)
+    knowing = (name for name in ordered if words and all(schemes[name].code_of(word) for word in words))
     return next(knowing, next(iter(schemes)))
 
 

@@ -206,6 +206,17 @@ def test_nottingham_grades_are_imported_and_analysed(real_data, settings):
     assert gwet_ac1_many(found.table) == pytest.approx(direct.overall["ac1"].value)
 
 
+def test_til_percentages_are_imported_in_bins(real_data, settings):
+    path = real_data / "til_reads" / "til_reads.csv"
+    mapping = ReadsMapping(case="roi", reader="reader", category="til_percent")
+    options = {"scheme": load_scheme("til_bins"), "add_cases": True, "dry_run": True, "actor": CLERK}
+    refused = import_reads(settings, path, mapping, **options)
+    assert (len(refused.errors), refused.added) == (14, 0)
+    assert "already in row" in refused.errors[0].message
+    taken = import_reads(settings, path, mapping, duplicates=Duplicates.FIRST, **options)
+    assert (taken.found, taken.added, taken.empty, len(taken.cases_added)) == (4896, 4715, 1249, 447)
+
+
 def test_til_reads_that_differ_between_viewers_are_not_chosen_silently(real_data):
     path = real_data / "til_reads" / "til_reads.csv"
     mapping = ReadsMapping(case="roi", reader="reader", category="til_percent")
