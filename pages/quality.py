@@ -14,7 +14,7 @@ from pages.parts.actions import show_notice
 from pages.parts.case_parts import end_walk
 from pages.parts.quality_agreement import show_second_reads
 from pages.parts.quality_cohort import BATCHES, METHODS, show_cohort
-from pages.parts.quality_filters import read_query
+from pages.parts.quality_filters import follow_link, read_query
 from pages.parts.quality_limits import show_limits
 from pages.parts.quality_list import show_list, show_no_slides
 from pages.parts.quality_slide import show_slide
@@ -35,6 +35,7 @@ settings = current_settings()
 show_notice()
 end_walk()
 
+follow_link()
 slide_id = st.query_params.get("slide")
 if slide_id is not None:
     show_slide(settings, slide_id, user=user)

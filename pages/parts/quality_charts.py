@@ -241,6 +241,7 @@ def course_figure(steps: Sequence[Step], *, title: str, form: str, control: Cont
             "arrayminus": [(step.middle or 0) - (step.low or 0) for _, step in shown],
             "thickness": 1.4,
             "width": 5,
+            "color": MUTED,
         },
         mode="lines+markers" if control else "markers",
         line={"color": PALETTE[0], "width": 1.4},
@@ -254,7 +255,7 @@ def course_figure(steps: Sequence[Step], *, title: str, form: str, control: Cont
     )
     figure.update_xaxes(type="category", title=None, **_order(steps))
     figure.update_yaxes(title=title, tickformat=form)
-    return _laid_out(figure, height=310)
+    return _laid_out(figure, height=310, dragmode=False)
 
 
 def _order(steps: Sequence[Step]) -> dict[str, object]:
@@ -311,10 +312,10 @@ def share_figure(bars: Sequence[Bar], *, title: str, control: Control | None) ->
     order = {"categoryorder": "array", "categoryarray": [bar.label for bar in bars]}
     figure.update_xaxes(type="category", title=None, **order)
     figure.update_yaxes(title=title, tickformat=".0%", range=[0, 1.12])
-    return _laid_out(figure, height=310)
+    return _laid_out(figure, height=310, dragmode=False)
 
 
-def _laid_out(figure: go.Figure, *, height: int) -> go.Figure:
+def _laid_out(figure: go.Figure, *, height: int, dragmode: str | bool = "select") -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 28, "b": 8},
@@ -322,6 +323,7 @@ def _laid_out(figure: go.Figure, *, height: int) -> go.Figure:
         modebar={"bgcolor": "rgba(0,0,0,0)"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        dragmode="select",
+        dragmode=dragmode,
+        clickmode="event+select",
     )
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -42,6 +43,7 @@ ORDERS: Mapping[str, tuple[str, bool]] = {
 """What the table can be ordered by: the part, and whether the highest comes first."""
 _MORE = ("q_scanner", "q_site", "q_stain", "q_from", "q_to", "q_artefact")
 """Keys of the filters that are not always in sight."""
+_LINKED = ("scanner", "site", "stain", "from", "to")
 _SUGGESTED = {**{one.value: DISPOSITIONS[one].label for one in QcDisposition}, UNMEASURED: "Not measured"}
 _DECIDED = {
     UNJUDGED: NO_VERDICT.label,
@@ -97,6 +99,20 @@ def choose_order(query: QualityQuery) -> QualityQuery:
     order = st.selectbox("Order", list(ORDERS), key="q_order", width=235, bind="query-params")
     sort, descending = ORDERS[order]
     return replace(query, sort=sort, descending=descending)
+
+
+def follow_link() -> None:
+    """Set the filters that an address asks for as `show_<filter>`. Call it before the filters are shown.
+
+    Other pages cannot set the filters' own parameters, which belong to their widgets.
+    """
+    for name in _LINKED:
+        value = st.query_params.get(f"show_{name}")
+        if value is None:
+            continue
+        del st.query_params[f"show_{name}"]
+        with suppress(ValueError):  # a day that is none: the filter stays as it is
+            st.session_state[f"q_{name}"] = date.fromisoformat(value) if name in ("from", "to") else [value]
 
 
 def is_filtered(query: QualityQuery) -> bool:

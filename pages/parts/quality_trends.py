@@ -113,9 +113,9 @@ def label_of(trends: QualityTrends, point: TrendPoint) -> str:
 def filters_of(trends: QualityTrends, point: TrendPoint) -> dict[str, str]:
     """Return the query parameters under which the quality table shows the slides of a group."""
     if trends.by in ("scanner", "site", "stain"):
-        return {f"q_{trends.by}": label_of(trends, point)}
+        return {f"show_{trends.by}": label_of(trends, point)}
     first, last = days_of(trends.by, point.group)
-    return {"q_from": first.isoformat(), "q_to": last.isoformat()}
+    return {"show_from": first.isoformat(), "show_to": last.isoformat()}
 
 
 def days_of(by: str, group: str) -> tuple[date, date]:

@@ -85,6 +85,8 @@ def test_the_table_shows_every_slide_the_worst_first_and_its_export_says_the_sam
         ({"q_artefact": "Fold"}, ["S-03", "S-02"]),
         ({"q_order": "Most fold first"}, ["S-02", "S-03"]),
         ({"q_to": yesterday()}, []),
+        ({"show_scanner": "Beta", "q_order": "Slide id"}, ["S-04", "S-05", "S-06"]),
+        ({"show_to": yesterday()}, []),
     ],
 )
 def test_filters_and_order_stand_in_the_address(open_quality, texts, query, expected):

@@ -48,12 +48,12 @@ def test_without_slides_it_says_what_to_do(open_page, texts):
 
 def test_a_click_leads_to_the_slides_of_its_group(cohort):
     by_scanner = quality_trends(cohort, by="scanner", actor="clerk (command line)")
-    assert filters_of(by_scanner, by_scanner.points[0]) == {"q_scanner": "Alpha"}
+    assert filters_of(by_scanner, by_scanner.points[0]) == {"show_scanner": "Alpha"}
     by_stain = quality_trends(cohort, by="stain", actor="clerk (command line)")
-    assert filters_of(by_stain, by_stain.points[0]) == {"q_stain": "H&E"}
+    assert filters_of(by_stain, by_stain.points[0]) == {"show_stain": "H&E"}
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     by_day = quality_trends(cohort, by="day", actor="clerk (command line)")
-    assert filters_of(by_day, by_day.points[0]) == {"q_from": today, "q_to": today}
+    assert filters_of(by_day, by_day.points[0]) == {"show_from": today, "show_to": today}
 
 
 @pytest.mark.parametrize(
