@@ -14,11 +14,11 @@ from pages.parts.triage_cases import show_audit, show_chosen
 from pages.parts.triage_numbers import (
     show_basis,
     show_curve,
-    show_literature,
     show_numbers,
     show_order,
     show_plan,
 )
+from pages.parts.triage_published import show_literature
 from pages.parts.triage_setting import choose_setting
 
 user = require_permission(Permission.SEE_REPORTS)

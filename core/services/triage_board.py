@@ -101,6 +101,8 @@ class Board:
     """Resolved cases with a comparison, on which it is measured."""
     discordant: int
     """Of these, the ones with a discordance."""
+    major: int
+    """Of these, the major ones."""
     calibration: DiscordanceCalibration | None
     """What makes probabilities of the order; None while too few cases are resolved."""
     expected: float | None
@@ -141,6 +143,7 @@ def board(settings: Settings, setting: Setting, *, actor: str) -> Board:
         curve=_curve(scores, truth),
         resolved=len(compared),
         discordant=int(truth.sum()),
+        major=sum(one.discordance is Discordance.MAJOR for one in compared),
         calibration=calibration,
         expected=None if calibration is None else sum(one.probability for one in chosen),
         audit=audit_result(known),

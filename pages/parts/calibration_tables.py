@@ -91,7 +91,10 @@ def _show_coverage(used: CalibrationInUse, coverage: Coverage | None) -> None:
         hide_index=True,
         alt=f"Errors of the prediction sets of {used.file.model} on resolved cases",
     )
-    st.caption("Resolved cases are no random sample, so a warning says: look, and calibrate anew. Not: it is broken.")
+    st.caption(
+        "Resolved cases are no random sample, so a warning says: look, and calibrate anew. Not: it is broken. Cases "
+        "that the calibration was made from keep the promise by construction; those resolved since are the test."
+    )
 
 
 def show_selective(found: Selective, *, risk: float) -> None:

@@ -96,16 +96,16 @@ def show_audit(settings: Settings, view: AuditView, found: Board, *, user: User)
     if audit.bound is None:
         st.info(
             "No drawn case has a compared second opinion yet, so nothing bounds what the rules miss. Draw unflagged "
-            "cases at random and ask for blinded opinions on them. Without a miss, the miss rate is bounded by "
-            f"{audit_sizes()} drawn cases.",
+            "cases at random and ask for blinded opinions on them. Without a miss among them, the miss rate is bounded "
+            f"by {audit_sizes()}.",
             title="What is missed is unknown",
             icon=":material/casino:",
         )
     else:
         st.markdown(
             f"**{audit.missed} of {audit.audited}** drawn cases were missed discordances: at most "
-            f"**{audit.bound:.1%}** of the unflagged cases (95 %, one-sided, Clopper-Pearson). Without a miss it takes "
-            f"{audit_sizes()} drawn cases."
+            f"**{audit.bound:.1%}** of the unflagged cases (95 %, one-sided, Clopper-Pearson). Without a miss it is "
+            f"bounded by {audit_sizes()}."
         )
     if user.may(Permission.MANAGE_RULES):
         _show_draw(settings, view, user=user)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -21,18 +20,6 @@ from core.services.triage_board import (
 
 FEWEST_RESOLVED = 20
 """Below this the intervals say so little that the page asks for more cases first."""
-_LITERATURE = (
-    ("Major discordance on second review", "2.3 %", "5,629", "Manion 2008"),
-    ("Major discordance on second review", "2.2 %", "8,191", "Moffitt"),
-    ("Major discordance on second review", "0.6 %", "71,811", "Mayo"),
-    ("Minor discordance on second review", "9.0 %", "5,629", "Manion 2008"),
-    ("Minor discordance on second review", "12.0 %", "8,191", "Moffitt"),
-    ("Discordance on blinded retrospective review", "4.0 %", "", "retrospective reviews"),
-    ("Rule-out triage at 100 % sensitivity", "65 to 75 % of slides", "", "Campanella 2019"),
-    ("Yield at prevalence 2 %, sensitivity 80 %, flag rate 10 %", "16 %", "", "arithmetic"),
-    ("Reviews per true discordance, same", "6.3", "", "arithmetic"),
-    ("Residual among the unflagged, same", "0.44 %", "", "arithmetic"),
-)
 
 
 def show_numbers(found: Board) -> None:
@@ -172,29 +159,10 @@ def show_plan() -> None:
     st.caption("Assumed, not measured: arithmetic on the three figures above.")
 
 
-def show_literature(found: Board) -> None:
-    """Show published figures beside ours."""
-    measured = found.resolved >= FEWEST_RESOLVED and found.measured is not None
-    ours = {
-        "Yield at prevalence 2 %, sensitivity 80 %, flag rate 10 %": found.measured.yield_.value if measured else None
-    }
-    table = pd.DataFrame(_LITERATURE, columns=["Figure", "Published", "n", "Source"])
-    table["Here"] = [
-        "-" if ours.get(name) is None else f"{ours[name]:.1%} at this setting, n {found.resolved}"
-        for name in table["Figure"]
-    ]
-    rate = f"{found.discordant / found.resolved:.1%} of {found.resolved} resolved" if found.resolved else "-"
-    table.loc[table["Figure"] == "Discordance on blinded retrospective review", "Here"] = rate
-    st.table(table, border="horizontal", hide_index=True, alt="Published figures of second review beside ours")
-    st.caption(
-        "Resolved cases here were chosen for doubt; the published figures are of consecutive or mandatory reviews. Of "
-        "revised diagnoses re-biopsied at Mayo, 15.1 % were not confirmed: the second opinion is not the truth."
-    )
-
-
 def audit_sizes() -> str:
     """Return how many drawn cases without a miss bound the miss rate at 5, 2 and 1 %."""
-    return ", ".join(f"{audit_size(miss_rate=rate)} at {rate:.0%}" for rate in (0.05, 0.02, 0.01))
+    sizes = [f"{audit_size(miss_rate=rate)} cases at {rate:.0%}" for rate in (0.05, 0.02, 0.01)]
+    return f"{', '.join(sizes[:-1])} or {sizes[-1]}"
 
 
 def _share(label: str, share: Share, meaning: str) -> None:
