@@ -2,8 +2,8 @@
 
 The variance is that of DeLong, DeLong & Clarke-Pearson (Biometrics 1988;44:837-845), summed over patients as Obuchowski
 does (Biometrics 1997;53:567-578); where every patient has one unit the two are the same. Interval on the logit scale.
-Where no pair is out of order that variance is zero and says nothing: then Newcombe's interval stands (Stat Med
-2006;25:559-573, his method 5), with patients as the unit.
+Where no pair is out of order, or a class has one patient, that variance says nothing: then Newcombe's interval stands
+(Stat Med 2006;25:559-573, his method 5), with patients as the unit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.evaluation.intervals import Estimate
 from core.shares import Z95
 
 DELONG = "DeLong over patients (clustered after Obuchowski)"
-NEWCOMBE = "Newcombe's score interval over patients, since no pair is out of order"
+NEWCOMBE = "Newcombe's score interval over patients, where DeLong gives none"
 UNDEFINED = "not defined: it needs patients of both kinds"
 _HALVINGS = 60
 

@@ -46,7 +46,7 @@ def show_gallery(settings: Settings, user: User, gallery: ErrorGallery, *, at: i
     """Show small pictures of a page of errors; one opens below its picture."""
     columns = st.columns(COLUMNS)
     for place, item in enumerate(gallery.items):
-        with columns[place % COLUMNS], st.container(border=place == at):
+        with columns[place % COLUMNS], st.container():
             found = picture(settings, str(settings.home), item.slide_id, item.region, THUMB_PX, 1.0, user.actor)
             if isinstance(found, str):
                 st.caption(f":material/broken_image: {found}")

@@ -71,15 +71,16 @@ def show_hidden(settings: Settings, user: User, choices: Choices) -> None:
     """Say what is hidden from this person, and offer the way that the log records."""
     if choices.blinded:
         st.info(
-            f"{choices.blinded} cases are left out everywhere on this page: your blinded second opinion is awaited.",
+            f"Left out everywhere on this page: {_cases(choices.blinded)} on which your blinded second opinion is "
+            "awaited.",
             icon=":material/visibility_off:",
         )
     if not choices.unread:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f":material/visibility_off: {len(choices.unread)} cases that nobody has read are left out: figures over "
-            "few cases would tell the model's result before a diagnosis is locked."
+            f":material/visibility_off: Left out: {_cases(len(choices.unread))} that nobody has read. Figures over few "
+            "cases would tell the model's result before a diagnosis is locked."
         )
         if user.may(Permission.RECORD_READS):
             with st.popover("Reveal them to me", icon=":material/visibility:", type="tertiary"):
@@ -106,8 +107,8 @@ def show_label_import(settings: Settings, user: User) -> None:
 
 def _offer_reveal(settings: Settings, user: User, cases: Sequence[str]) -> None:
     st.markdown(
-        f"The model's results on {len(cases)} unread cases will be shown to you. The log keeps this for every one of "
-        "them, and a read of yours counts as given after the model from then on."
+        f"The model's results on {_cases(len(cases))} that nobody has read will be shown to you. The log keeps this "
+        "for every one of them, and a read of yours counts as given after the model from then on."
     )
     if st.button("Reveal and record it", key="ev_reveal", type="primary"):
 
@@ -115,8 +116,12 @@ def _offer_reveal(settings: Settings, user: User, cases: Sequence[str]) -> None:
             for case_id in cases:
                 reveal_model(settings, case_id, actor=user.actor)
 
-        if attempt(reveal, done=f"{len(cases)} cases revealed to you."):
+        if attempt(reveal, done=f"{_cases(len(cases))} revealed to you."):
             st.rerun()
+
+
+def _cases(count: int) -> str:
+    return "one case" if count == 1 else f"{count} cases"
 
 
 def _choose_cohort(choices: Choices) -> Cohort:

@@ -24,6 +24,8 @@ from core.settings import Settings
 from pages.parts.actions import attempt
 from pages.parts.badges import plain
 
+MOST_ROWS = 12
+"""Above this the table scrolls."""
 LEGEND = (
     "Blue: outlined and called. Red: called but not outlined (not called wrong: outlines are rarely complete). "
     "Black: outlined and missed."
@@ -66,7 +68,7 @@ def show_lesions(settings: Settings, user: User, *, model: str, cohort: Cohort, 
             key="ev_lesions",
             on_select="rerun",
             selection_mode="single-row",
-            height=420,
+            height="content" if len(outlined or found) <= MOST_ROWS else 420,
             alt="Overlap of called tiles with outlines, by slide",
         )
     listed = outlined or found

@@ -71,7 +71,7 @@ def test_every_section_shows_numbers_of_patients_slides_and_tiles(open_page: Ope
     assert not at.exception, at.exception
     shown = texts(at)
     assert "4 patients, 4 slides, 32 tiles; 2 of 4 slides show the target" in shown
-    assert "1 cases that nobody has read are left out" in shown
+    assert "Left out: one case that nobody has read" in shown
     matrix = at.table[0].value
     assert matrix.to_numpy().tolist() == [[1, 1, 2], [1, 1, 2]]
     assert {metric.label: metric.value for metric in at.metric}["Missed"] == "1"
