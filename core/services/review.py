@@ -12,6 +12,7 @@ from core.services.authority import require
 from core.services.flagging import refresh_flags_in
 from core.services.masking import shown_events
 from core.services.progress import expect, note_arrivals, note_read
+from core.services.quality_blinding import hidden_slides
 from core.services.visibility import ALL, awaited_from, visibility_in
 from core.settings import Settings
 from core.states import Step, advance
@@ -187,7 +188,7 @@ def record_review(settings: Settings, case_id: str, *, verdict: ReviewVerdict, n
 
 
 def case_history(settings: Settings, case_id: str, *, actor: str | None = None) -> list[EventRecord]:
-    """Return the events of a case and of its slides, in the order they happened.
+    """Return the events of a case, of its slides and of their quality, in the order they happened.
 
     Args:
         settings: Names the home folder.
@@ -200,8 +201,11 @@ def case_history(settings: Settings, case_id: str, *, actor: str | None = None) 
     """
     with open_log(settings) as database, reading(database):
         seen = visibility_in(database, case_id, actor=actor)
-        slides = [events.slide_entity(slide.slide_id) for slide in cases.slides_of_case(database, case_id)]
-        found = events.events_of(database, [events.case_entity(case_id), *slides])
+        names = [slide.slide_id for slide in cases.slides_of_case(database, case_id)]
+        hidden = frozenset[str]() if actor is None else hidden_slides(database, actor=actor)
+        slides = [events.slide_entity(name) for name in names]
+        quality = [events.quality_entity(name) for name in names if name not in hidden]
+        found = events.events_of(database, [events.case_entity(case_id), *slides, *quality])
     return shown_events(found, seen, actor=actor)
 
 

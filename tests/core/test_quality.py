@@ -29,6 +29,7 @@ from core.services.quality_second import (
     withdraw_second_read,
 )
 from core.services.quality_table import DISPUTED, UNJUDGED, QualityQuery, quality_row, quality_table
+from core.services.review import case_history
 from core.settings import Settings
 from core.store.verification import verify
 from core.vocabulary import QcDisposition, QcOrigin, QcReason, QcRole
@@ -164,6 +165,7 @@ def hidden_from(settings: Settings, slide: str, actor: str) -> bool:
         quality_table(settings, actor=actor, query=QualityQuery(verdicts=("rescan",))).total > 0,
         quality_table(settings, actor=actor).facets["verdict"].get("rescan", 0) > 0,
         any(pair.slide_id == slide for pair in qc_agreement(settings, actor=actor).pairs),
+        any(event.actor == "quentin" for event in case_history(settings, slide, actor=actor)),
     ]
     return not any(ways)
 
