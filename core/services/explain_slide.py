@@ -25,13 +25,12 @@ from core.services.deciding import target_of
 from core.services.explain import require_seen
 from core.services.layers import ATTENTION_COLUMN
 from core.services.run_files import RunFolder
+from core.services.tile_columns import ARTEFACT
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.records import POSITIVE_TITLE, RunRecord
 from models.cards import ModelCard, load_card
 
-ARTEFACT = "qc_artefact"
-"""Column of the artefact class of every tile; 0 is clean."""
 REMOVAL_SENTENCE = (
     "Recomputed from the stored tile probabilities; no network runs. It shows what the call rests on, not whether the "
     "call is right."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -17,6 +17,7 @@ from core.heatmap import PROBABILITY_STOPS
 MAPS = hnp.arrays(np.float32, (6, 7), elements=st.floats(-5, 5, width=32))
 
 
+@settings(max_examples=40, deadline=None)
 @given(MAPS)
 def test_a_relative_map_keeps_sign_and_order_and_stays_within_one(values):
     found = relative(values)
@@ -69,6 +70,7 @@ def test_rank_correlation_of_known_maps(first, second, expected):
     assert spearman(np.array(first), np.array(second)) == pytest.approx(expected)
 
 
+@settings(max_examples=40, deadline=None)
 @given(MAPS, MAPS)
 def test_rank_correlation_is_that_of_scipy(first, second):
     from scipy.stats import spearmanr

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from core.domain import Region, Size
 from core.explain import Method, randomised, superpixels
+from core.explain.agreement import spearman
 from core.explain.inside import mass_of
 from core.explain.maps import smoothed
-from core.explain.sanity import MOST_ALIKE, spread_of
+from core.explain.sanity import MOST_ALIKE, MOST_SPREAD, spread_of
 from core.phantom import Lesion, PhantomSpec, ScannerLook, TissueMix, write_phantom
+from core.services.explain_task import PIECES
 from core.slides import open_slide
 from models.cards import Member
 from models.explanation.cam import cam_layer, class_activation, grad_cam_cells, grad_cam_pp_cells, turned_back
@@ -25,7 +27,7 @@ from models.explanation.path_gradients import integrated_gradients
 from models.explanation.perturbing import lime_weights, occlusion, on_pixels
 from models.explanation.randomising import with_random_weights
 from models.explanation.target_model import TargetModel, TargetNetwork, as_colours, load_target_model
-from models.explanation.tile import explain_tile
+from models.explanation.tile import LIME_SEEDS, explain_tile
 from models.registry import load_model
 from models.torch_model import isometric_views
 
@@ -251,6 +253,15 @@ def test_maps_of_the_shipped_model_point_at_planted_lesions(half_covered):
             gained.setdefault(name, []).append(found.share - found.area)
     means = {name: float(np.mean(values)) for name, values in gained.items()}
     assert all(mean > 0.05 for mean in means.values()), means
+
+
+def test_lime_on_a_planted_lesion_is_stable_over_seeds(half_covered):
+    tile = half_covered.tiles[0]
+    pieces = superpixels(tile, count=PIECES)
+    weights = lime_weights(load_target_model("idc_resnet18"), as_colours(tile), pieces, seeds=LIME_SEEDS)
+    found = spread_of(weights)
+    assert found.relative <= MOST_SPREAD, found.relative
+    assert spearman(weights[0], weights[1]) > 0.5
 
 
 def test_random_weights_change_the_maps_of_the_shipped_model(half_covered):
