@@ -22,9 +22,7 @@ BATCHES = {"scanner": "Scanner", "site": "Site", "stain": "Stain", "day": "Day a
 METHODS = {"pca": "Principal components", "tsne": "Neighbours (t-SNE)"}
 _USUAL = ("usable_fraction", "stain_1_amount", "stain_2_amount", "stain_angle", "log_tissue_mm2")
 _MOST_PICTURES = 24
-_NONE_CHOSEN = (
-    "Draw a box over an axis, or over points of the map, or click a line: the slides it holds are shown here."
-)
+_NONE_CHOSEN = "Draw a box over an axis of the lines, or around points of the map: the slides it holds are shown here."
 
 
 def show_cohort(settings: Settings, view: CohortView, *, user: User) -> None:
@@ -53,7 +51,7 @@ def _show_charts(settings: Settings, view: CohortView, user: User) -> None:
         config=CONFIG,
         key="qc_parallel",
         on_select="rerun",
-        selection_mode=("box", "points"),
+        selection_mode="box",
         alt=f"Quality features of {len(view.slides)} slides, one line a slide over {len(names)} axes",
     )
     left, right = st.columns([3, 2], gap="medium")
@@ -111,7 +109,7 @@ def _show_map(view: CohortView, batches: Sequence[str], colours: Mapping[str, st
         config=CONFIG,
         key="qc_map",
         on_select="rerun",
-        selection_mode=("box", "lasso", "points"),
+        selection_mode=("box", "lasso"),
         alt=f"Map of {len(dots)} slides by their quality features, coloured by {BATCHES[view.batch].lower()}",
     )
     st.caption(plain(view.embedding.words))
