@@ -146,7 +146,7 @@ def units_of(prepared: Prepared) -> Units:
     used = [name for name in _all_units(prepared) if name in scores.score and name in labels.target]
     if not used:
         hidden = len(prepared.visible.blinded) + len(prepared.visible.unread)
-        more = f" {hidden} cases are hidden from you for now." if hidden else ""
+        more = f" Hidden from you for now: {hidden} of the cases." if hidden else ""
         raise InputError(
             f"No {prepared.unit.value} has both a result of {scores.name} and a label from {prepared.reference}.{more} "
             "Analyse the slides first, or choose another reference."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from evaluation_kit import add_run, add_slide
-from people_kit import CLERK, enrol
+from people_kit import enrol
 from streamlit.testing.v1 import AppTest
 
 from core.domain import ReadCategory
@@ -150,4 +150,3 @@ def test_a_viewer_looks_at_errors_and_codes_none(open_page: OpenPage, texts: Tex
 def test_nobody_gets_in_without_signing_in(page: str, run_alone: Callable[[str], AppTest]):
     at = run_alone(page)
     assert [error.value for error in at.error] == ["Sign in first: open the start page of the dashboard."]
-    assert CLERK
