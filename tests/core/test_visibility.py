@@ -28,6 +28,7 @@ from core.server.viewer import viewer_routes
 from core.services import annotations, consult, consult_lists, opinion, resolution, review, signing
 from core.services.answers import Answer
 from core.services.export import export
+from core.services.layers import QUALITY_MAP
 from core.services.pictures import slide_picture
 from core.services.run_files import RunFolder
 from core.services.visibility import (
@@ -80,7 +81,9 @@ def case(settings: Settings) -> Settings:
     """Case C1: read, marked and assigned by ann, flagged, answered by bob; dan's opinion is in, cleo's is awaited."""
     slide_id = add_slide(settings, "slide-C1", case_id="C1")
     save(settings, run_of(slide_id, run_id="run-C1", score=SCORE))
-    RunFolder.of(settings, slide_id, "run-C1").write_tiles(table())
+    folder = RunFolder.of(settings, slide_id, "run-C1")
+    folder.write_tiles(table())
+    folder.write_image(QUALITY_MAP, np.zeros((2, 2), np.uint8))
     flagged_case(settings, "C0")
     review.record_read(settings, "C1", replace(BENIGN, text="SECRET READ"), actor="ann")
     mark(settings, MARK, actor="ann", note="SECRET MARK")
