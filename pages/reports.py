@@ -49,7 +49,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
 found = report(settings, period=period, actor=user.actor)
 if found.hidden:
-    st.caption(f":material/visibility_off: {found.hidden} cases are left out: a blinded opinion on them is awaited.")
+    st.caption(f":material/visibility_off: Cases left out: {found.hidden}, on which a blinded opinion is awaited.")
 show_measures(found)
 st.caption(
     "Intervals are Wilson's for shares and by order statistics for the median. A second opinion is not the truth: of "

@@ -33,7 +33,7 @@ def from_log(settings: Settings, *, user: User) -> Shown | None:
     choices = agreement_choices(settings, actor=user.actor)
     if choices.hidden:
         st.caption(
-            f":material/visibility_off: {choices.hidden} cases are left out: a blinded opinion on them is awaited."
+            f":material/visibility_off: Cases left out: {choices.hidden}, on which a blinded opinion is awaited."
         )
     if not choices.schemes:
         _show_empty(user)

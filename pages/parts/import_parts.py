@@ -204,7 +204,11 @@ def show_done(noun: str) -> None:
     done: ImportReport | None = st.session_state.pop(_DONE, None)
     if done is None:
         return
-    cases = f", and {len(done.cases_added):,} cases with them" if done.cases_added else ""
+    cases = (
+        f", and {len(done.cases_added):,} {'case' if len(done.cases_added) == 1 else 'cases'} with them"
+        if done.cases_added
+        else ""
+    )
     st.success(
         f"{done.added:,} {noun} of {done.file} are in the log{cases}. {done.known:,} were there already. {SUPERSEDE}",
         icon=":material/check_circle:",

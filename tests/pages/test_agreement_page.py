@@ -101,7 +101,7 @@ def test_names_of_others_and_blinded_cases(several, open_page, texts):
     )
     at = open_page("agreement.py")
     assert metrics(at)["Cases"] == "11", "the case on which an opinion of hers is awaited is left out"
-    assert "1 cases are left out" in texts(at)
+    assert "Cases left out: 1" in texts(at)
     at.segmented_control(key="view").set_value("Each reader").run()
     shown = str([frame.value.to_dict() for frame in at.dataframe])
     assert "reader 1" in shown

@@ -51,7 +51,7 @@ def test_a_foreign_table_is_mapped_checked_and_imported_once(home, open_page, te
     assert at.button(key="import_run").label == "Import 3 reads"
     at.button(key="import_run").click().run()
     assert not at.exception
-    assert "3 reads of reads.csv are in the log, and 1 cases with them." in at.success[0].value
+    assert "3 reads of reads.csv are in the log, and 1 case with them." in at.success[0].value
     reads = {read.reader: read for read in case_detail(home, "UNREAD").diagnoses}
     assert {name: read.category for name, read in reads.items()} == {
         "Müller": ReadCategory.BENIGN,
