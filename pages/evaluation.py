@@ -20,15 +20,13 @@ from pages.parts.document_files import offer_document
 from pages.parts.evaluation_controls import choose_request, choose_rule, show_hidden, show_label_import
 from pages.parts.evaluation_kept import kept_comparison, kept_result
 from pages.parts.evaluation_lesions import show_lesions
+from pages.parts.evaluation_more import show_comparison, show_left_out, show_tiles
 from pages.parts.evaluation_robustness import show_robustness
 from pages.parts.evaluation_sections import (
     show_calibration,
     show_classes,
-    show_comparison,
-    show_left_out,
     show_subgroups,
     show_threshold,
-    show_tiles,
 )
 from pages.parts.evaluation_words import auc_words
 from pages.parts.session import current_settings, require_permission
