@@ -31,6 +31,8 @@ CLIP_Z = 5.0
 ISOLATION_TREES = 100
 ISOLATION_SHARE = 0.02
 """Share of slides that the isolation forest names: it ranks; it has no natural limit."""
+SIGNIFICANT = 0.05
+"""p up to which a batch effect is called one."""
 MAX_BATCH_SLIDES = 1_000
 """Slides drawn for the batch effect: distances between all pairs are needed."""
 
@@ -164,6 +166,7 @@ def batch_effect(
     highest_between = np.array([shares_between(ready, one).max(initial=0.0) for one in dealt])
     value, highest = float(own.mean()), float(np.quantile(by_chance, 0.95))
     p_value = (1 + int((by_chance >= value).sum())) / (1 + permutations)
+    between_p = (1 + (highest_between[:, None] >= between[None]).sum(axis=0)) / (1 + permutations)
     return BatchEffect(
         groups={name: float(own[codes == place].mean()) for place, name in enumerate(names)},
         sizes={name: int((codes == place).sum()) for place, name in enumerate(names)},
@@ -172,10 +175,10 @@ def batch_effect(
         highest_by_chance=highest,
         p_value=p_value,
         between=between,
-        between_p=(1 + (highest_between[:, None] >= between[None]).sum(axis=0)) / (1 + permutations),
+        between_p=between_p,
         permutations=permutations,
         slides=len(chosen),
-        words=_batch_words(value, by_chance, p_value),
+        words=_batch_words(value, by_chance, p_value, between_p),
     )
 
 
@@ -261,13 +264,17 @@ def _tsne(ready: Features, *, seed: int) -> Embedding:
     return Embedding(points=points, method="tsne", words=words)
 
 
-def _batch_words(value: float, by_chance: NDArray[np.float64], p_value: float) -> str:
+def _batch_words(value: float, by_chance: NDArray[np.float64], p_value: float, between_p: NDArray[np.float64]) -> str:
+    """Say what the figures say: of all features together, and of single ones, which many others may drown."""
     against = f"silhouette {value:.3f} against {by_chance.mean():.3f} by chance (p = {p_value:.3f})"
-    if p_value > 0.05:
-        return f"No batch effect beyond chance: {against}."
-    if value <= 0:
-        return f"Batches differ, but their slides overlap: {against}."
-    return f"Slides of one batch lie together: {against}."
+    if p_value > SIGNIFICANT:
+        whole = f"All features together show no batch effect beyond chance: {against}."
+    elif value <= 0:
+        whole = f"Batches differ, but their slides overlap: {against}."
+    else:
+        whole = f"Slides of one batch lie together: {against}."
+    single = int((between_p <= SIGNIFICANT).sum())
+    return f"{whole} {single} of {len(between_p)} features alone differ between batches beyond chance."
 
 
 def _over_columns(

@@ -80,12 +80,13 @@ def test_a_planted_batch_effect_is_found_and_named() -> None:
     assert found.between_p[2] == pytest.approx(0.01)
     assert (found.between_p[[0, 1, 3, 4]] > 0.05).all()
     assert set(found.groups) == set(found.sizes) == {"A", "B"}
+    assert "1 of 5 features alone differ" in found.words
 
 
 def test_no_batch_effect_is_called_none() -> None:
     values = [batch_effect(*two_batches(0.0, seed=seed), permutations=49) for seed in range(10)]
     assert sum(one.p_value <= 0.05 for one in values if one) <= 2
-    assert any("No batch effect" in one.words for one in values if one)
+    assert any("show no batch effect" in one.words for one in values if one)
 
 
 def test_batches_too_small_to_compare_are_left_out() -> None:
