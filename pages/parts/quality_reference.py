@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import pandas as pd
 import streamlit as st
@@ -14,21 +12,17 @@ from core.errors import SecondReadError
 from core.qc.classes import ARTEFACTS, ArtefactClass
 from core.roles import Permission
 from core.server.identity import User, short_name
-from core.services.quality_comparison import compare_reference
 from core.services.quality_reference_picture import reference_picture
 from core.services.quality_references import (
-    HUMAN_SCORES,
     ReferenceKind,
     ReferenceRecord,
-    add_reference,
     references,
 )
 from core.services.quality_table import QualityRow
 from core.settings import Settings
-from pages.parts.actions import attempt
 from pages.parts.badges import plain, time_in_words
-from pages.parts.forms import form_id
 from pages.parts.quality_pictures import laid_over
+from pages.parts.quality_reference_form import FIGURES, show_reference_form
 from pages.parts.quality_words import area_text
 
 _KINDS = {
@@ -36,17 +30,6 @@ _KINDS = {
     ReferenceKind.GRANDQC: "GrandQC",
     ReferenceKind.HISTOQC: "HistoQC",
 }
-_FIGURES = {
-    "accuracy": ("Accuracy", "Share of tissue on which both say the same"),
-    "tpr": ("TPR", "Share of what is annotated that was found"),
-    "tnr": ("TNR", "Share of what is not annotated that was not found either"),
-    "npv": ("NPV", "Share of what was not found that is not annotated either: how far clean tissue can be trusted"),
-    "dice": ("Dice", "Twice the common area over the sum of both"),
-    "iou": ("IoU", "Common area over the area of either"),
-}
-T = TypeVar("T")
-_ANY, _USABLE = "An artefact of any kind", "Usable tissue"
-_TYPES = ["geojson", "json", "png", "tif", "tiff", "jpg", "jpeg", "bmp"]
 _PICTURE_PX = 640
 
 
@@ -62,7 +45,7 @@ def show_references(settings: Settings, row: QualityRow, *, user: User) -> None:
         _show_picture(settings, row, [one for one in found if one.mask_path], user=user)
     if user.may(Permission.JUDGE_QUALITY):
         with st.expander("Add a reference", icon=":material/add:", expanded=not found):
-            _show_form(settings, row, user=user)
+            show_reference_form(settings, row.entry.slide_id, user=user)
 
 
 def _show_list(found: Sequence[ReferenceRecord]) -> None:
@@ -74,7 +57,7 @@ def _show_list(found: Sequence[ReferenceRecord]) -> None:
         column_config={
             **{
                 title: st.column_config.NumberColumn(title, format="%.3f", width=76, help=meaning)
-                for title, meaning in _FIGURES.values()
+                for title, meaning in FIGURES.values()
             },
             "Added": st.column_config.DatetimeColumn("Added", format="YYYY-MM-DD", width=92),
         },
@@ -95,7 +78,7 @@ def references_frame(found: Sequence[ReferenceRecord]) -> pd.DataFrame:
                 "Kind": _KINDS[one.kind],
                 "Usable": "-" if one.usable is None else "yes" if one.usable else "no",
                 "Score 0-5": one.human_score,
-                **{title: figure_of(one.figures, name) for name, (title, _) in _FIGURES.items()},
+                **{title: figure_of(one.figures, name) for name, (title, _) in FIGURES.items()},
                 "File": one.source or "-",
                 "Added by": short_name(one.author),
                 "Added": one.created_at,
@@ -154,7 +137,7 @@ def _show_picture(settings: Settings, row: QualityRow, drawn: Sequence[Reference
         st.caption(plain(picture.about))
         for words, (colour, mm2) in picture.legend.items():
             st.markdown(f"{_square(colour)} {words}: **{area_text(mm2)}**")
-        values = {title: getattr(picture.comparison, name) for name, (title, _) in _FIGURES.items()}
+        values = {title: getattr(picture.comparison, name) for name, (title, _) in FIGURES.items()}
         st.table(
             {title: "not defined" if value is None else f"{value:.3f}" for title, value in values.items()},
             border="horizontal",
@@ -172,114 +155,3 @@ def told_apart(record: ReferenceRecord) -> list[ArtefactClass]:
 
 def _square(colour: tuple[int, int, int]) -> str:
     return {(0, 0, 255): ":blue[■]", (255, 0, 0): ":red[■]"}.get(colour, "**■**")
-
-
-def _show_form(settings: Settings, row: QualityRow, *, user: User) -> None:
-    slide_id = row.entry.slide_id
-    name = f"qc_reference_{slide_id}"
-    key = form_id(name)
-    upload = st.file_uploader(
-        "Outlines or a mask (optional)",
-        type=_TYPES,
-        key=f"file_{key}",
-        help="GeoJSON as QuPath writes it, or a mask image of the whole slide. Outlines named Region* say where "
-        "somebody looked.",
-    )
-    is_mask = upload is not None and not upload.name.casefold().endswith(("json",))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        who = st.text_input("Drawn or scored by", value=user.name, key=f"who_{key}", max_chars=80, width=230)
-        marks = st.selectbox(
-            "The mask marks",
-            [_ANY, *(kind.about.title for kind in ARTEFACTS), _USABLE],
-            key=f"marks_{key}",
-            width=230,
-            disabled=not is_mask,
-            help="Of an image of two values. Outlines say it by their names.",
-        )
-        usable = st.segmented_control("Usable slide", ["Yes", "No"], key=f"usable_{key}")
-        score = st.segmented_control(
-            "Score", list(HUMAN_SCORES), key=f"score_{key}", help="0 useless to 5 flawless, by a person"
-        )
-    note = st.text_input("Note", key=f"reference_note_{key}", max_chars=500)
-    kind = next((one for one in ARTEFACTS if one.about.title == marks), None) if is_mask else None
-    meaning = "usable" if is_mask and marks == _USABLE else "artefact"
-    with st.container(horizontal=True):
-        compare = st.button("Compare only", key=f"compare_{key}", icon=":material/compare:", disabled=upload is None)
-        keep = st.button("Keep", key=f"keep_{key}", icon=":material/save:", type="primary")
-    if compare and upload is not None:
-        _compare(
-            upload.name,
-            upload.getvalue(),
-            lambda path: compare_reference(settings, slide_id, path, artefact=kind, meaning=meaning, actor=user.actor),
-        )
-    if keep:
-
-        def act() -> None:
-            given = None if usable is None else usable == "Yes"
-            with_file(
-                None if upload is None else (upload.name, upload.getvalue()),
-                lambda path: add_reference(
-                    settings,
-                    slide_id,
-                    path,
-                    name=who,
-                    artefact=kind,
-                    meaning=meaning,
-                    usable=given,
-                    human_score=score,
-                    note=note,
-                    actor=user.actor,
-                ),
-            )
-
-        if attempt(act, done="The reference is kept beside the slide."):
-            st.session_state.pop(f"form:{name}", None)
-            st.rerun()
-
-
-def with_file(upload: tuple[str, bytes] | None, action: Callable[[Path | None], T]) -> T:
-    """Lay an upload on the disk under its own name for as long as an action needs it.
-
-    Args:
-        upload: Name and content; None = the action gets no file.
-        action: Called with the file.
-    """
-    if upload is None:
-        return action(None)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / Path(upload[0]).name
-        path.write_bytes(upload[1])
-        return action(path)
-
-
-def _compare(name: str, content: bytes, action: Callable[[Path], Mapping[str, object]]) -> None:
-    try:
-        figures = with_file((name, content), lambda path: action(cast("Path", path)))
-    except SecondReadError as err:
-        st.error(str(err), icon=":material/error:")
-        return
-    st.dataframe(
-        comparison_frame(figures), hide_index=True, height="content", alt="Figures of our map against the file"
-    )
-    st.caption("Nothing is kept yet.")
-
-
-def comparison_frame(figures: Mapping[str, object]) -> pd.DataFrame:
-    """Return one row for any artefact and one a class that the reference tells apart."""
-    classes = cast("Mapping[str, Mapping[str, object]]", figures["classes"])
-    parts = {
-        "Any artefact": cast("Mapping[str, object]", figures["any"]),
-        **{ArtefactClass(name).about.title: part for name, part in classes.items()},
-    }
-    return pd.DataFrame(
-        [
-            {
-                "Artefact": title,
-                "Annotated and found, mm²": part["both_mm2"],
-                "Found only, mm²": part["found_only_mm2"],
-                "Missed, mm²": part["missed_mm2"],
-                **{short: part[name] for name, (short, _) in _FIGURES.items()},
-            }
-            for title, part in parts.items()
-        ]
-    )

@@ -17,7 +17,8 @@ from core.server.identity import User
 from core.services.quality_trends import ControlLimits, QualityTrends, TrendPoint
 from pages.parts.badges import STAINS, plain
 from pages.parts.frame import PHANTOM_SENTENCE
-from pages.parts.quality_charts import CONFIG, Bar, Control, Step, course_figure, share_figure
+from pages.parts.quality_charts import CONFIG
+from pages.parts.quality_courses import Bar, Control, Step, course_figure, share_figure
 from pages.parts.quality_filters import NOT_STATED
 from pages.parts.quality_words import not_measured
 from pages.parts.tables import harmless

@@ -85,6 +85,7 @@ def test_the_story_of_a_verdict(server: Server, browser: Browser) -> None:
         page.wait_for_selector(READY)
         settle(page)
         layer = page.locator(".layer-artefact").first
+        expect(layer).to_be_visible()
         inked, blurred = at(page, 2000, 100), at(page, 2000, 2900)
         assert pixel(layer, inked) == [*ArtefactClass.PEN.about.colour, 255], "artefacts lie on the slide at first"
         page.get_by_label("Pen2.00").uncheck()

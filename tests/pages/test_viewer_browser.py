@@ -189,6 +189,7 @@ def test_artefacts_and_outline(open_viewer: OpenViewer) -> None:
     settle(page)
     expect(page.locator(".legend")).to_contain_text("Out of focus0.30 mm², 20.0%")
     layer = page.locator(".layer-artefact").first
+    expect(layer).to_be_visible()
     blurred, inked = fitted(page, 2000, 2900), fitted(page, 2000, 100)
     assert pixel(layer, blurred) == [*ArtefactClass.OUT_OF_FOCUS.about.colour, 255]
     assert pixel(layer, inked) == [*ArtefactClass.PEN.about.colour, 255]
@@ -201,6 +202,7 @@ def test_artefacts_and_outline(open_viewer: OpenViewer) -> None:
     expect(page.locator("[data-part='value']")).to_contain_text("Out of focus")
     page.reload()
     page.wait_for_selector(READY)
+    expect(layer).to_be_visible()
     settle(page)
     assert (pixel(layer, blurred)[3], pixel(layer, inked)[3]) == (255, 0), "switches are kept"
     outline = page.locator(".layer-tissue").first
