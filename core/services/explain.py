@@ -81,8 +81,10 @@ def tile_explanation(
     return None if found is None else explanation_of(*found)
 
 
-def explained_regions(settings: Settings, slide_id: str, *, actor: str) -> tuple[tuple[str, Region], ...]:
-    """Return model and place of every tile of a slide that is explained, latest first.
+def explained_regions(
+    settings: Settings, slide_id: str, *, limit: int = 20, actor: str
+) -> tuple[tuple[str, Region], ...]:
+    """Return model and place of the tiles of a slide that are explained, latest first.
 
     Raises:
         NotFoundError, ConflictError, NotAllowedError: as `request_tile`.
@@ -90,7 +92,7 @@ def explained_regions(settings: Settings, slide_id: str, *, actor: str) -> tuple
     with open_log(settings) as database, reading(database):
         require_seen(database, slide_id, actor=actor)
     found: list[tuple[str, Region]] = []
-    for digest in explain_files.digests(settings, slide_id):
+    for digest in explain_files.digests(settings, slide_id)[:limit]:
         one = explain_files.read(settings, slide_id, digest)
         if one is not None and one[0].get(WHAT) == TILE:
             found.append((str(one[0]["model"]), region_of(one[0])))

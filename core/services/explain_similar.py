@@ -31,8 +31,8 @@ SAMPLED = 64
 """Vectors of each slide that say in which directions tiles differ."""
 NEIGHBOURS_SENTENCE = (
     "Nearest in the space of what the model's last layers see, every direction in which tiles differ counting alike. "
-    "Similarity 1 is the same, 0 no more alike than two drawn at random, below 0 less. Alike to the network need not be "
-    "alike to a pathologist."
+    "Similarity 1 is the same, 0 no more alike than two drawn at random, below 0 less. Alike to the network need not "
+    "be alike to a pathologist."
 )
 
 

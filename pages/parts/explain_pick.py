@@ -7,7 +7,7 @@ import streamlit as st
 from core.domain import Region
 from core.server.identity import User
 from core.services.display import cells_of, positive_class
-from core.services.explain import region_at
+from core.services.explain import explained_regions, region_at
 from core.services.explain_slide import SlideExplanation
 from core.services.tile_columns import probability_columns
 from core.settings import Settings
@@ -15,19 +15,21 @@ from models.cards import load_card
 from pages.parts.badges import FLAGS
 from pages.parts.charts import CONFIG, add_heatmap, slide_figure
 from pages.parts.explain_charts import add_tile_points
-from pages.parts.explain_choice import Chosen, ask_for
+from pages.parts.explain_choice import Chosen, ask_for, probability_at
 from pages.parts.explain_words import tile_strip
 from pages.parts.resources import load_picture, picture_url
 
 _SHOWN = 7
 _SUSPICIOUS, _NEAR, _FLAGS, _PLACE = "Most suspicious", "Nearest the threshold", "At flags", "On the slide"
+_DONE = "Explained already"
 
 
 def choose_tile(
     settings: Settings, slide: SlideExplanation, chosen: Chosen, *, asked: Region | None, user: User
 ) -> None:
     """Let the reader choose a tile; the choice goes into the address."""
-    ways = [_SUSPICIOUS, _NEAR, *([_FLAGS] if chosen.flags else []), _PLACE]
+    done = [one for model, one in explained_regions(settings, slide.slide_id, actor=user.actor) if model == slide.model]
+    ways = [_SUSPICIOUS, _NEAR, *([_FLAGS] if chosen.flags else []), *([_DONE] if done else []), _PLACE]
     way = st.segmented_control(
         "Tiles",
         ways,
@@ -39,7 +41,7 @@ def choose_tile(
     if way == _PLACE:
         _choose_on_slide(settings, slide, chosen)
         return
-    regions, captions = _offered(slide, chosen, str(way))
+    regions, captions = (done[:_SHOWN], _captions(slide, done)) if way == _DONE else _offered(slide, chosen, str(way))
     tile_strip(
         settings,
         slide.slide_id,
@@ -50,6 +52,12 @@ def choose_tile(
         user=user,
         chosen=asked,
     )
+
+
+def _captions(slide: SlideExplanation, regions: list[Region]) -> list[str]:
+    """Return what stands below tiles that are explained already."""
+    values = [probability_at(slide, region) for region in regions[:_SHOWN]]
+    return ["between tiles" if value is None else f"probability {value:.2f}" for value in values]
 
 
 def _offered(slide: SlideExplanation, chosen: Chosen, way: str) -> tuple[list[Region], list[str]]:

@@ -23,7 +23,7 @@ from core.services.explain_task import PIECES
 from core.slides import open_slide
 from models.cards import Member
 from models.explanation.cam import cam_layer, class_activation, grad_cam_cells, grad_cam_pp_cells, turned_back
-from models.explanation.path_gradients import integrated_gradients
+from models.explanation.path_gradients import TOLERANCE, integrated_gradients
 from models.explanation.perturbing import lime_weights, occlusion, on_pixels
 from models.explanation.randomising import with_random_weights
 from models.explanation.target_model import TargetModel, TargetNetwork, as_colours, load_target_model
@@ -144,6 +144,7 @@ def test_shares_of_integrated_gradients_add_up():
     assert abs(found.missing) < 0.02
     assert found.values.sum() == pytest.approx(found.probability - found.of_glass, abs=0.02)
     coarse = integrated_gradients(dark_model(), as_colours(tile), steps=1)
+    assert coarse.is_complete == (abs(coarse.missing) <= TOLERANCE)
     assert abs(coarse.missing) > abs(found.missing)
 
 
