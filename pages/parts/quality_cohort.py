@@ -22,6 +22,8 @@ BATCHES = {"scanner": "Scanner", "site": "Site", "stain": "Stain", "day": "Day a
 METHODS = {"pca": "Principal components", "tsne": "Neighbours (t-SNE)"}
 _USUAL = ("usable_fraction", "stain_1_amount", "stain_2_amount", "stain_angle", "log_tissue_mm2")
 _MOST_PICTURES = 24
+_MOST_SEPARATING = 5
+"""Features shown in which batches differ."""
 _NONE_CHOSEN = "Draw a box over an axis of the lines, or around points of the map: the slides it holds are shown here."
 
 
@@ -232,6 +234,32 @@ def show_batch_effect(view: CohortView) -> None:
         width=460,
         column_config={"Silhouette": st.column_config.NumberColumn("Silhouette", format="%.3f")},
         alt="Silhouette of every batch",
+    )
+    titles = {feature.name: feature.title for feature in view.features}
+    most = view.separating[:_MOST_SEPARATING]
+    st.caption("The features in which batches differ most. p holds for all features together.")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Feature": [titles[name] for name, _, _ in most],
+                "Variance between batches": [share for _, share, _ in most],
+                "p": [p for _, _, p in most],
+            }
+        ),
+        hide_index=True,
+        height="content",
+        width=560,
+        column_config={
+            "Variance between batches": st.column_config.ProgressColumn(
+                "Variance between batches",
+                format="percent",
+                min_value=0,
+                max_value=1,
+                help="Share of the feature's variance that lies between batches, 0 to 1",
+            ),
+            "p": st.column_config.NumberColumn("p", format="%.3f"),
+        },
+        alt="Features in which batches differ most, with the share of variance between batches",
     )
 
 
