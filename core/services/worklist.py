@@ -209,14 +209,16 @@ def _masked(settings: Settings, row: CaseRow, case: CaseOverview, seen: Visibili
     if seen.model:
         return row
     pictured = next((slide for slide in case.slides if slide.results_dir), None)
+    told = shown_flags(row.flags, seen)
+    band = REVIEWED if row.status in _SETTLED else max((BANDS[flag.kind] for flag in told), default=REST)
     found = replace(
         row,
         model_label=None,
         model_score=None,
         carried_by="",
-        flags=shown_flags(row.flags, seen),
+        flags=told,
         thumbnail_path=_thumbnail(settings, pictured),
-        priority=float(int(row.priority)),
+        priority=float(band),
         revealed=False,
     )
     if not seen.is_blinded:

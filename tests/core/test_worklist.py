@@ -101,7 +101,8 @@ def test_the_list_does_not_tell_what_the_case_page_hides(settings: Settings) -> 
     assert (hidden.revealed, hidden.model_label, hidden.model_score) == (False, None, None)
     assert hidden.carried_by == ""
     assert [flag.kind for flag in hidden.flags] == [FlagKind.QC_LIMITED]
-    assert hidden.priority == BANDS[FlagKind.ABSTAINED]
+    assert hidden.priority == BANDS[FlagKind.QC_LIMITED], "nor does its place"
+    assert case_detail(settings, "C1", actor="ann").case.priority == BANDS[FlagKind.QC_LIMITED]
     review.reveal_model(settings, "C1", actor="ann")
     (shown,) = listed(settings, actor="ann")
     assert (shown.revealed, shown.model_label, shown.model_score, len(shown.flags)) == (True, "idc", 0.9, 2)
