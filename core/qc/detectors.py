@@ -20,7 +20,7 @@ from core.qc.shapes import by_channel, enlarged, reduced, smooth
 from core.qc.stain import StainKind, stain_facts
 from core.qc.stain_level import badly_stained
 from core.qc.survey import COARSEST_UM_PER_PX, Survey
-from core.qc.tear import tear_mask
+from core.qc.tear import tear_evidence
 from core.tissue import TissueMask, close_gaps
 
 DOUBTFUL_FOCUS = 0.65
@@ -84,27 +84,26 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     pink = beside & (_without(pen, density.mean(-1), sigma_px=BESIDE_UM / um_per_px) > BESIDE_DENSITY)
     visible = ((enlarged(mask.mask, shape) > 0.5) | pink) & ~pen & ~grey.specks & ~grey.edges
     facts = stain_facts(density[visible & ~rims])
-    tears = tear_mask(density, visible, um_per_px=um_per_px)
-    tissue = visible | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
+    tears = tear_evidence(density, visible, um_per_px=um_per_px)
+    tissue = visible | tears.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
     pale, dark = _stain_masks(survey, tissue & ~pen & ~rims, blurred[0], kind=stain or facts.kind)
-    nothing = np.zeros(shape, np.bool_)
     sure = {
         ArtefactClass.OUT_OF_FOCUS: blurred[0],
         ArtefactClass.FOLD: folds.sure,
         ArtefactClass.PEN: pen,
         ArtefactClass.BUBBLE_EDGE: rims,
         ArtefactClass.DARK_SPOT_FOREIGN: grey.specks,
-        ArtefactClass.DAMAGED: nothing,
+        ArtefactClass.DAMAGED: tears.sure,
         ArtefactClass.STAIN: pale | dark,
     }
     maybe = {
         **sure,
         ArtefactClass.OUT_OF_FOCUS: blurred[1],
         ArtefactClass.FOLD: folds.maybe,
-        ArtefactClass.DAMAGED: tears,
+        ArtefactClass.DAMAGED: tears.maybe,
     }
     return Evidence(sure, maybe, tissue, facts, focus, dark)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.ink import MIN_STROKE_UM2, SQUARE, large_pieces
+from core.ink import MIN_STROKE_UM2, large_pieces
 from core.qc.shapes import Pieces, grown, opened, pieces_of, smooth_density
 from core.tissue import close_gaps
 
@@ -58,7 +58,7 @@ MIN_BUBBLE_UM2 = 8_000.0
 """Smallest area that a ring encloses: a bubble of 100 um."""
 RING_SHARE = 0.6
 """Share of the square over its box's diagonal that the inside of a ring fills at least: a disc fills 0.79."""
-SURE_BORDER = 0.2
+SURE_BORDER = 0.05
 """Share of the border of a ring's inside that is surely grey at least; over tissue some of a rim keeps colour."""
 
 
@@ -147,9 +147,9 @@ def _bubbles(found: NDArray[np.bool_], rims: NDArray[np.bool_], *, um_per_px: fl
         rows, columns = (slice(max(side.start - reach, 0), side.stop + reach) for side in box)
         hole = pieces.labels[rows, columns] == label
         near = np.asarray(ndimage.distance_transform_edt(~hole)) <= reach
-        border = near & ~hole & np.asarray(ndimage.binary_dilation(hole, SQUARE, iterations=3))
-        if found[rows, columns][border].mean() >= SURE_BORDER:
-            bubbles[rows, columns] |= hole | (near & closed[rows, columns])
+        border = near & ~hole & closed[rows, columns]
+        if border.any() and found[rows, columns][border].mean() >= SURE_BORDER:
+            bubbles[rows, columns] |= hole | border
     return np.asarray(ndimage.binary_fill_holes(bubbles), np.bool_) if bubbles.any() else bubbles
 
 

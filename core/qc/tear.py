@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.qc.shapes import enlarged, pieces_of, reduced, smooth
+from core.ink import SQUARE
+from core.qc.shapes import Pieces, enlarged, pieces_of, reduced, smooth
 from core.tissue import close_gaps
 
 GLASS_DENSITY = 0.035
@@ -17,20 +20,36 @@ MIN_LENGTH_UM = 200.0
 WIDTH_UM = (14.0, 220.0)
 """Narrower gaps are clefts between fibres, wider ones lie outside the tissue."""
 MIN_SLENDERNESS = 4.0
+SURE_LENGTH_UM = 300.0
+SURE_WIDTH_UM = 25.0
+SURE_SLENDERNESS = 6.0
+"""A slit that is longer, wider and more slender than that, in tissue without other gaps, is a tear by itself."""
+MIN_STRAIGHTNESS = 0.7
+"""Diagonal of a slit's box per its length."""
+BESIDE_UM = 120.0
+MAX_GAPS_BESIDE = 0.05
+"""Share of other gaps within that distance."""
 CLOSING_UM = 120.0
 """Half the width of the gaps that count as within the tissue."""
 
 
-def tear_mask(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_per_px: float) -> NDArray[np.bool_]:
-    """Find gaps that look like tears. Spaces between fat cells or fronds can look the same: this alone proves nothing.
+@dataclass(frozen=True, slots=True, eq=False)
+class TearEvidence:
+    """Gaps in tissue, (H, W) each."""
+
+    sure: NDArray[np.bool_]
+    """Long slits in solid tissue."""
+    maybe: NDArray[np.bool_]
+    """Any long gap; spaces between fat cells or fronds can look the same."""
+
+
+def tear_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_per_px: float) -> TearEvidence:
+    """Find gaps that look like tears.
 
     Args:
         density: (H, W, 3) optical density against glass.
         tissue: (H, W) where tissue is.
         um_per_px: Scale of both.
-
-    Returns:
-        (H, W), True in the gaps.
     """
     factor = max(1, int(WORK_UM_PER_PX / um_per_px))
     clear = smooth(reduced(density.max(-1), factor), sigma_px=SMOOTHING_UM / um_per_px / factor) < GLASS_DENSITY
@@ -40,5 +59,24 @@ def tear_mask(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_per
     width_um = pieces.width_px * work_um
     long = pieces.length_px >= min(MIN_LENGTH_UM / work_um, 0.3 * min(solid.shape))
     slender = pieces.length_px >= MIN_SLENDERNESS * pieces.width_px
-    found = pieces.where(long & slender & (width_um >= WIDTH_UM[0]) & (width_um <= WIDTH_UM[1]))
-    return enlarged(found, tissue.shape) > 0.5
+    maybe = long & slender & (width_um >= WIDTH_UM[0]) & (width_um <= WIDTH_UM[1])
+    slit = maybe & (pieces.length_px * work_um >= SURE_LENGTH_UM) & (width_um >= SURE_WIDTH_UM)
+    slit &= pieces.length_px >= SURE_SLENDERNESS * pieces.width_px
+    # Chains of fat cells branch and turn.
+    slit &= pieces.extent_px >= MIN_STRAIGHTNESS * pieces.length_px
+    sure = _in_solid_tissue(pieces, clear, chosen=slit, reach_px=max(2, round(BESIDE_UM / work_um)))
+    return TearEvidence(*(enlarged(pieces.where(chosen), tissue.shape) > 0.5 for chosen in (sure, maybe)))
+
+
+def _in_solid_tissue(
+    pieces: Pieces, clear: NDArray[np.bool_], *, chosen: NDArray[np.bool_], reach_px: int
+) -> NDArray[np.bool_]:
+    """Tell which pieces have hardly any other gap beside them: fat and fronds are full of gaps."""
+    solid = np.zeros(len(chosen), np.bool_)
+    boxes = ndimage.find_objects(pieces.labels)
+    for label in np.flatnonzero(chosen[1:]) + 1:
+        rows, columns = (slice(max(side.start - reach_px, 0), side.stop + reach_px) for side in boxes[label - 1])
+        own = pieces.labels[rows, columns] == label
+        beside = np.asarray(ndimage.binary_dilation(own, SQUARE, iterations=reach_px)) & ~own
+        solid[label] = float(clear[rows, columns][beside].mean()) <= MAX_GAPS_BESIDE
+    return solid

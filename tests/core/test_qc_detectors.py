@@ -21,7 +21,7 @@ from core.qc.sections import count_sections
 from core.qc.shapes import by_channel, pieces_of
 from core.qc.stain import angle_degrees, concentrations, macenko_vectors, stain_facts
 from core.qc.stain_level import badly_stained, stain_levels
-from core.qc.tear import tear_mask
+from core.qc.tear import tear_evidence
 
 SHAPE = (300, 400)
 NOTHING = np.zeros(SHAPE, np.bool_)
@@ -137,13 +137,22 @@ def test_a_doubled_strip_is_a_fold_and_a_cluster_of_another_hue_is_not() -> None
     assert not fold_evidence(density, NOTHING, um_per_px=4.0).maybe.any()
 
 
-def test_a_long_gap_may_be_a_tear_and_a_lumen_is_none() -> None:
-    gap = strip(SHAPE, 100, 8) & (np.arange(400) > 60) & (np.arange(400) < 340)
+def test_a_slit_in_solid_tissue_is_a_tear_and_a_lumen_is_none() -> None:
+    gap = strip(SHAPE, 100, 6) & (np.arange(400) > 60) & (np.arange(400) < 340)
     lumen = disc(SHAPE, 220, 200, 25)
     density = on_glass(tissue_density(*SHAPE), ~gap & ~lumen)
-    found = tear_mask(density, ~gap & ~lumen, um_per_px=4.0)
-    assert found[gap].mean() > 0.8
-    assert not found[lumen].any()
+    found = tear_evidence(density, ~gap & ~lumen, um_per_px=4.0)
+    assert found.sure[gap].mean() > 0.75
+    assert not found.maybe[lumen].any()
+
+
+def test_slits_side_by_side_may_be_anything() -> None:
+    """Spaces between fronds or fat cells: for a tear the network has to agree."""
+    rows = np.arange(300)[:, None] + 0.15 * np.arange(400)
+    fronds = (rows % 24 < 9) & (np.abs(np.arange(400) - 200) < 150)
+    found = tear_evidence(on_glass(tissue_density(*SHAPE), ~fronds), EVERYWHERE, um_per_px=4.0)
+    assert not found.sure.any()
+    assert found.maybe[fronds].mean() > 0.5
 
 
 # --------------------------------------------------------------------------------------------------------------- stain
