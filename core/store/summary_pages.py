@@ -148,6 +148,8 @@ def _names(
 ) -> tuple[str, ...]:
     """Return names in order: each part as an index has it, and the few sorted runs merged."""
     end = None if limit is None else offset + limit
+    # Words are looked for in every row: in the table's own order that is twice as fast as in an index's.
+    source = "case_summary NOT INDEXED" if query.text.split() else "case_summary"
     runs: list[tuple[object, ...]] = []
     for part in parts:
         within = _around(part, query)
@@ -157,7 +159,7 @@ def _names(
             within.append(f"{part.shown('kinds')} & :wanted_bits")
         key = part.sort_key(order)
         rows = database.conn.execute(
-            f"SELECT {key.value}, added_at, case_id FROM case_summary WHERE {' AND '.join(within)} "  # noqa: S608
+            f"SELECT {key.value}, added_at, case_id FROM {source} WHERE {' AND '.join(within)} "  # noqa: S608
             f"ORDER BY {key.ordered_by} LIMIT :end",
             parameters | {"end": -1 if end is None else end},
         )
