@@ -1,25 +1,18 @@
 """Cards of trained slide aggregators: what they answer, from what, trained on how much. Read without torch."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# Reason: safetensors is typed in part only.
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from core.aggregation import Aggregation
 from core.errors import ModelError, NotFoundError
+from models.small_cards import digest, pack, read_fields, read_numbers, write_small_card
 
 KINDS: Mapping[str, str] = {
     "logistic": "Logistic regression on tile statistics",
@@ -135,27 +128,17 @@ class StoredAggregator:
 
 
 def write_aggregator(card: AggregatorCard, arrays: Mapping[str, NDArray[np.floating]], folder: Path) -> Path:
-    """Write `<name>.safetensors` and `<name>.toml`.
+    """Write `<name>.safetensors` and `<name>.toml` and return the card's path.
 
-    Returns:
-        Path of the card.
+    Raises:
+        ModelError: the card states another digest than that of the arrays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    content = packed(arrays)
-    (folder / card.weights).write_bytes(content)
-    path = folder / f"{card.name}.toml"
-    path.write_text(_as_toml(card), encoding="utf-8")
-    return path
-
-
-def packed(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
-    """Return the arrays as the bytes of a safetensors file."""
-    return save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    return write_small_card(card, pack(arrays), folder)
 
 
 def digest_of(arrays: Mapping[str, NDArray[np.floating]]) -> str:
     """Return the SHA-256 of the file that `write_aggregator` writes."""
-    return hashlib.sha256(packed(arrays)).hexdigest()
+    return digest(pack(arrays))
 
 
 def find_aggregator(spec: str, *, folder: Path) -> Path:
@@ -181,20 +164,11 @@ def read_aggregator_card(path: Path) -> AggregatorCard:
     Raises:
         ModelError: the file is missing, no TOML, lacks a field, has one too many, or contradicts itself.
     """
+    names = [item.name for item in fields(AggregatorCard)]
+    values = read_fields(path, names=names, tuples=_TUPLES, what="aggregator")
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as err:
-        raise ModelError(f"The aggregator card {path.name} cannot be read: {err}.") from err
-    names = {item.name for item in fields(AggregatorCard)}
-    if set(table) != names:
-        wrong = ", ".join(sorted(set(table) ^ names))
-        raise ModelError(f"The aggregator card {path.name} lacks or does not know these fields: {wrong}.")
-    try:
-        table.update({key: tuple(table[key]) for key in _TUPLES})
-        return AggregatorCard(**table)
-    except ModelError:
-        raise
-    except (TypeError, ValueError) as err:
+        return AggregatorCard(**values)
+    except TypeError as err:
         raise ModelError(f"The aggregator card {path.name} holds a value of the wrong kind: {err}.") from err
 
 
@@ -205,33 +179,4 @@ def read_aggregator(path: Path) -> StoredAggregator:
         ModelError: the card cannot be used, or the weights are missing or not those of the card.
     """
     card = read_aggregator_card(path)
-    weights = path.with_name(card.weights)
-    if not weights.is_file():
-        raise ModelError(f"The weights {weights.name} of the aggregator {card.name!r} are missing; train it again.")
-    content = weights.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != card.weights_sha256:
-        raise ModelError(
-            f"The weights {weights.name} are not those of the card: SHA-256 {found[:12]}... instead of "
-            f"{card.weights_sha256[:12]}.... They are not used; restore the file or train the aggregator again."
-        )
-    try:
-        return StoredAggregator(card, load(content))
-    except SafetensorError as err:
-        raise ModelError(f"{weights.name} is not a safetensors file ({err}); other formats are refused.") from err
-
-
-def _as_toml(card: AggregatorCard) -> str:
-    plain: dict[str, Any] = {item.name: getattr(card, item.name) for item in fields(card)}
-    metrics: Mapping[str, Mapping[str, float]] = plain.pop("metrics")
-    lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
-    lines += ["", "[metrics]"]
-    for name, numbers in metrics.items():
-        lines.append(f"{name} = {{ {', '.join(f'{key} = {value}' for key, value in numbers.items())} }}")
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, tuple):
-        return json.dumps(list(value), ensure_ascii=False)
-    return json.dumps(value, ensure_ascii=False)  # a JSON string or number is a TOML string or number
+    return StoredAggregator(card, read_numbers(card, path.parent, what="aggregator"))

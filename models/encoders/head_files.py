@@ -1,13 +1,8 @@
 """Heads as files: numbers as safetensors and a card in TOML beside them; never a pickle. Needs no torch."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# Reason: safetensors is typed in part only.
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from core.errors import ModelError
 from models.encoders.heads import Head, LinearProbe
 from models.encoders.prototypes import Prototypes
+from models.small_cards import pack, read_fields, read_numbers, write_small_card
 
 LINEAR_PROBE = "linear_probe"
 PROTOTYPES = "prototypes"
@@ -111,7 +105,7 @@ def pack_head(head: LinearProbe | Prototypes) -> bytes:
         arrays = {"weight": head.weight, "bias": head.bias, "strength": np.array([head.strength])}
     else:
         arrays = {"centre": head.centre, "directions": head.directions, "shots": np.array(head.shots, np.int64)}
-    return save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    return pack(arrays)
 
 
 def write_head(card: HeadCard, content: bytes, folder: Path) -> Path:
@@ -125,13 +119,7 @@ def write_head(card: HeadCard, content: bytes, folder: Path) -> Path:
     Raises:
         ModelError: the card states another digest.
     """
-    if hashlib.sha256(content).hexdigest() != card.weights_sha256:
-        raise ModelError(f"The card of {card.name} states another digest than that of its numbers.")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / card.weights).write_bytes(content)
-    path = folder / f"{card.name}.toml"
-    path.write_text(_as_toml(card), encoding="utf-8")
-    return path
+    return write_small_card(card, content, folder)
 
 
 def read_head(path: Path) -> StoredHead:
@@ -141,20 +129,7 @@ def read_head(path: Path) -> StoredHead:
         ModelError: the card or the numbers are missing, altered, or do not fit each other.
     """
     card = _read_card(path)
-    try:
-        content = path.with_name(card.weights).read_bytes()
-    except OSError as err:
-        raise ModelError(f"The numbers {card.weights} of the head {card.name} are missing; train it again.") from err
-    found = hashlib.sha256(content).hexdigest()
-    if found != card.weights_sha256:
-        raise ModelError(
-            f"{card.weights} is not the file of the card: SHA-256 {found[:12]}... instead of "
-            f"{card.weights_sha256[:12]}.... It is not used; restore it or train the head again."
-        )
-    try:
-        return StoredHead(card, _head_of(card, load(content)))
-    except SafetensorError as err:
-        raise ModelError(f"{card.weights} is not a safetensors file ({err}); other formats are refused.") from err
+    return StoredHead(card, _head_of(card, read_numbers(card, path.parent, what="head")))
 
 
 def _head_of(card: HeadCard, arrays: Mapping[str, NDArray[Any]]) -> Head:
@@ -174,29 +149,9 @@ def _head_of(card: HeadCard, arrays: Mapping[str, NDArray[Any]]) -> Head:
 
 
 def _read_card(path: Path) -> HeadCard:
+    names = [item.name for item in fields(HeadCard)]
+    values = read_fields(path, names=names, tuples=("classes", "limits"), what="head")
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise ModelError(f"The head card {path.name} cannot be read: {err}.") from err
-    names = {item.name for item in fields(HeadCard)}
-    if set(table) != names:
-        wrong = ", ".join(sorted(set(table) ^ names))
-        raise ModelError(f"The head card {path.name} lacks or does not know these fields: {wrong}.")
-    try:
-        table.update({key: tuple(table[key]) for key in ("classes", "limits")})
-        return HeadCard(**table)
-    except (TypeError, ValueError) as err:
-        if isinstance(err, ModelError):
-            raise
+        return HeadCard(**values)
+    except TypeError as err:
         raise ModelError(f"The head card {path.name} holds a value of the wrong kind: {err}.") from err
-
-
-def _as_toml(card: HeadCard) -> str:
-    plain: dict[str, Any] = {item.name: getattr(card, item.name) for item in fields(card)}
-    metrics: Mapping[str, Mapping[str, float]] = plain.pop("metrics")
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
-    lines += ["", "[metrics]"]
-    for name, numbers in metrics.items():
-        inner = ", ".join(f"{key} = {float(value)!r}" for key, value in numbers.items())
-        lines.append(f"{json.dumps(name)} = {{ {inner} }}")
-    return "\n".join(lines) + "\n"

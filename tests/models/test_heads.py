@@ -251,7 +251,7 @@ def test_altered_files_are_refused(tmp_path: Path) -> None:
     numbers = tmp_path / "probe.safetensors"
     text = path.read_text()
     numbers.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ModelError, match="is not the file of the card"):
+    with pytest.raises(ModelError, match="are not those of the card"):
         read_head(path)
     numbers.unlink()
     with pytest.raises(ModelError, match="are missing"):
