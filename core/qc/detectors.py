@@ -16,7 +16,7 @@ from core.qc.fold import fold_evidence
 from core.qc.grey import GreyMatter, grey_matter
 from core.qc.pen import pen_mask
 from core.qc.report import StainFacts
-from core.qc.shapes import by_channel, enlarged, reduced, smooth
+from core.qc.shapes import by_channel, enlarged, pieces_of, reduced, smooth
 from core.qc.stain import StainKind, stain_facts
 from core.qc.stain_level import badly_stained
 from core.qc.survey import COARSEST_UM_PER_PX, Survey
@@ -27,6 +27,8 @@ DOUBTFUL_FOCUS = 0.65
 """Focus below which tissue may be out of focus; from 0.5 down it surely is."""
 PEN_REACH_UM = 750.0
 """Half the width of a broad marker stroke: ink with tissue within this on both sides lies over tissue."""
+STROKE_REACH = 1.5
+"""The same per width of the widest stroke on the slide: enough to meet tissue across it, and no bay of the tissue."""
 HIDDEN_REACH_UM = 60.0
 """The same for rims and grains."""
 PRECEDENCE = (
@@ -141,7 +143,10 @@ def _hidden(
     solid, coarse_um = reduced(visible, factor) > 0.5, um_per_px * factor
     short = min(solid.shape)
     hidden = np.zeros_like(visible)
-    for cover, reach_um in ((ink, PEN_REACH_UM), (grey.specks | grey.edges | grey.bubbles, HIDDEN_REACH_UM)):
+    stroke_um = float(pieces_of(reduced(ink, factor) > 0.5).width_px.max()) * coarse_um
+    rims = grey.specks | grey.edges | grey.bubbles
+    covers = ((ink, min(PEN_REACH_UM, STROKE_REACH * stroke_um)), (rims, HIDDEN_REACH_UM))
+    for cover, reach_um in covers:
         if cover.any():
             closed = close_gaps(solid, radius_px=min(reach_um / coarse_um, 0.3 * short))
             hidden |= cover & (enlarged(closed, visible.shape) > 0.5)
