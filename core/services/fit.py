@@ -74,8 +74,8 @@ def fit_settings(card: ModelCard, slide: SlideRecord, mpp: Mpp, *, override: Ove
         return said
     if override is None:
         raise NotApplicableError(
-            f"The model {card.name} is not made for this slide: {'; '.join(fit.unfit)}. Its quality is not judged "
-            "either. Choose another model, correct what is stated about the slide, or run it anyway with a reason."
+            f"The model {card.name} is not made for this slide: {'; '.join(fit.unfit)}. Choose another "
+            "model, correct what is stated about the slide, or run it anyway with a reason."
         )
     return said | {OVERRIDE: {"reason": override.reason, "actor": override.actor, "unfit": list(fit.unfit)}}
 

@@ -63,7 +63,7 @@ def histoqc_table(settings: Settings, *, query: QualityQuery | None = None, acto
 
 
 def cohort_csv(settings: Settings, *, query: QualityQuery | None = None, actor: str) -> str:
-    """Return every part of the slides that fit a query as CSV: one row a slide, unmeasured ones too.
+    """Return every part of the slides that fit a query as CSV: what it is for, then one row a slide, unmeasured too.
 
     Raises:
         NotAllowedError: the actor may not export.
@@ -75,6 +75,7 @@ def cohort_csv(settings: Settings, *, query: QualityQuery | None = None, actor: 
             entries, verdicts = _entries(database, query, actor=actor)
             reports = reports_of(database, [entry.quality for entry in entries if entry.quality])
     text = io.StringIO()
+    text.write(f"# {NOT_FOR_DIAGNOSIS}\n")
     writer = csv.writer(text, lineterminator="\n")
     rows = [_cohort_row(entry, verdicts.get(entry.slide_id, ()), reports.get(entry.slide_id)) for entry in entries]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["slide"]

@@ -15,6 +15,7 @@ from people_kit import CLERK
 from store_kit import add_slide
 from verdict_kit import measured_many, people, report_of, save_map
 
+from core.domain import NOT_FOR_DIAGNOSIS
 from core.errors import InputError, NotAllowedError
 from core.interop.histoqc import STEPS, HistoqcSlide, parse_table, steps_of, write_table
 from core.services.quality import NewQcVerdict, judge
@@ -48,6 +49,13 @@ def home(settings: Settings) -> Settings:
     people(settings)
     measured_many(settings, {"a": report_of({"pen": 0.2, "bubble_edge": 0.08, "out_of_focus": 0.36}), "b": report_of()})
     return settings
+
+
+def table_of(text: str) -> str:
+    """The rows of an export, below the sentence that says what it is for."""
+    note, _, rows = text.partition("\n")
+    assert note == f"# {NOT_FOR_DIAGNOSIS}"
+    return rows
 
 
 def test_each_step_is_a_share_of_what_the_steps_before_left() -> None:
@@ -98,9 +106,9 @@ def test_hidden_verdicts_are_in_no_export(home: Settings) -> None:
     assert "quentin" not in cohort_csv(home, actor="quinn")
     verdicts = {name: histoqc_table(home, actor=name).count("\trescan\t") for name in ("quirin", "quinn")}
     assert verdicts == {"quirin": 1, "quinn": 0}
-    rows = list(csv.DictReader(io.StringIO(cohort_csv(home, actor="quinn"))))
+    rows = list(csv.DictReader(io.StringIO(table_of(cohort_csv(home, actor="quinn")))))
     assert [one["verdict"] for one in rows] == ["", ""]
-    rows = list(csv.DictReader(io.StringIO(cohort_csv(home, actor="quirin"))))
+    rows = list(csv.DictReader(io.StringIO(table_of(cohort_csv(home, actor="quirin")))))
     assert {one["slide"]: one["verdict"] for one in rows} == {"a": "rescan", "b": ""}
     with pytest.raises(NotAllowedError):
         cohort_csv(home, actor="vic")
@@ -108,7 +116,7 @@ def test_hidden_verdicts_are_in_no_export(home: Settings) -> None:
 
 def test_the_cohort_has_every_part_and_unmeasured_slides(home: Settings) -> None:
     add_slide(home, "=cmd")
-    rows = {one["slide"]: one for one in csv.DictReader(io.StringIO(cohort_csv(home, actor="quentin")))}
+    rows = {one["slide"]: one for one in csv.DictReader(io.StringIO(table_of(cohort_csv(home, actor="quentin"))))}
     assert set(rows) == {"a", "b", "'=cmd"}
     a = rows["a"]
     assert float(a["pen_of_tissue"]) == pytest.approx(0.2)
