@@ -93,7 +93,7 @@ def show_header(scene: CaseScene, *, order: Sequence[str], revealed: bool) -> No
     facts.append(f"{row.slides} slides" if row.slides != 1 else "1 slide")
     facts += [f"waiting since {time_in_words(row.waiting_since)}"] if row.waiting_since else []
     facts.append(f"assigned to {plain(row.assigned_to)}" if row.assigned_to else "not assigned")
-    facts_place, buttons = st.columns([2, 3], vertical_alignment="center")
+    facts_place, buttons = st.columns([3, 8], vertical_alignment="center")
     facts_place.caption(", ".join(facts))
     told = row.carried_by if revealed else row.without_result
     if row.slides > 1 and told:
