@@ -50,7 +50,9 @@ with st.container(horizontal=True, vertical_alignment="center"):
         width=260,
     )
     with_notes = st.toggle(
-        "Speaker notes", key="story_notes", help="For the presenter's own screen; switch them off for the audience."
+        "Speaker notes",
+        key="story_notes",
+        help="For the presenter's own screen. For the audience: F11 for the full screen, and fold the sidebar away.",
     )
 
 st.title(chapter.title)
