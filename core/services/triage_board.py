@@ -173,7 +173,7 @@ def _recalibrated(queue: Sequence[OpenCase], calibration: DiscordanceCalibration
         quality=np.array([one.quality for one in queue], np.float64),
     )
     # Of equal benefit whoever came first stays first.
-    order = np.argsort(-benefit, kind="stable")
+    order: list[int] = np.argsort(-benefit, kind="stable").tolist()
     return tuple(replace(queue[i], probability=float(probability[i]), benefit=float(benefit[i])) for i in order)
 
 
