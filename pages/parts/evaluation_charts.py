@@ -168,7 +168,16 @@ def cost_figure(operating: Operating, *, cost: float, threshold: float) -> go.Fi
     )
     figure.add_vline(x=threshold, line={"color": _GREY, "width": 1.5})
     figure.update_layout(
-        yaxis2={"overlaying": "y", "side": "right", "range": [0, 102], "title": "Called, %", "showgrid": False}
+        # Ticks of its own: those of the left axis would fall on odd shares.
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "range": [0, 102],
+            "tickmode": "linear",
+            "dtick": 20,
+            "title": "Called, %",
+            "showgrid": False,
+        }
     )
     _dress(figure, x="Threshold", y="Cost, in false alarms")
     figure.update_xaxes(range=[0, 1])
