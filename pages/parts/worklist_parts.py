@@ -31,7 +31,7 @@ COLUMNS = {
     ),
     "Case": st.column_config.TextColumn("Case", width=92, pinned=True),
     "Flags": _badge_column("Flags", list(FLAGS.values()), width=176, tooltip="Why the case deserves a second look"),
-    "Status": _badge_column("Status", list(CASES.values()), width=98, tooltip="Where the case stands in its review"),
+    "Status": _badge_column("Status", list(CASES.values()), width=142, tooltip="Where the case stands in its review"),
     "Diagnosis": st.column_config.TextColumn("Diagnosis", width=88, help="The diagnosis recorded last"),
     "Model result": st.column_config.TextColumn(
         "Model result",

@@ -20,7 +20,7 @@ from core.qc.pen import pen_mask
 from core.qc.sections import count_sections
 from core.qc.shapes import by_channel, pieces_of
 from core.qc.stain import angle_degrees, concentrations, macenko_vectors, stain_facts
-from core.qc.stain_level import badly_stained, stain_levels
+from core.qc.stain_level import StainLevels, badly_stained, stain_levels
 from core.qc.tear import tear_evidence
 
 SHAPE = (300, 400)
@@ -257,3 +257,16 @@ def test_channels_in_one_piece_are_the_same_array() -> None:
     planes = [np.full((3, 4), value, np.float32) for value in (1, 2, 3)]
     assert by_channel(planes)[2, 3].tolist() == [1, 2, 3]
     assert ndimage.sum(by_channel(planes)) == 72
+
+
+@pytest.mark.parametrize(
+    ("density", "um_per_px", "pale"),
+    [(0.13, 1.0, True), (0.17, 3.0, False), (0.13, 3.0, True), (0.13, 8.0, False), (0.06, 8.0, True)],
+)
+def test_what_coarse_pixels_mix_is_not_pale_for_that(density: float, um_per_px: float, pale: bool) -> None:
+    cells = np.full((6, 6), density, np.float32)
+    levels = StainLevels(cells, cells, np.zeros_like(cells))
+    found, over = badly_stained(levels, np.ones(cells.shape, np.bool_), kind="he", um_per_px=um_per_px)
+    assert bool(found.all()) is pale
+    assert bool(found.any()) is pale
+    assert not over.any()
