@@ -153,7 +153,7 @@ def cost_figure(operating: Operating, *, cost: float, threshold: float) -> go.Fi
         x=operating.thresholds[inside],
         y=operating.cost(cost)[inside],
         mode="lines",
-        line={"color": _ORANGE, "width": 2.5, "shape": "vh"},
+        line={"color": _ORANGE, "width": 2.5, "shape": "hv"},
         name="cost",
         hovertemplate="from %{x:.3f} on: cost %{y:.0f}<extra></extra>",
     )
@@ -162,7 +162,7 @@ def cost_figure(operating: Operating, *, cost: float, threshold: float) -> go.Fi
         y=100 * operating.flag_rate[inside],
         yaxis="y2",
         mode="lines",
-        line={"color": _TEAL, "width": 2, "dash": "dash", "shape": "vh"},
+        line={"color": _TEAL, "width": 2, "dash": "dash", "shape": "hv"},
         name="called, %",
         hovertemplate="from %{x:.3f} on: %{y:.0f} %% called<extra></extra>",
     )
