@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from core.optics import optical_density
 from core.qc.classes import NO_TISSUE, ArtefactClass
+from core.qc.faint import faint_tissue
 from core.qc.focus import MIN_FOCUS
 from core.qc.fold import fold_evidence
 from core.qc.grey import GreyMatter, grey_matter
@@ -84,7 +85,9 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     beside = np.zeros(shape, np.bool_) if mask.ink is None else enlarged(mask.ink, shape) > 0
     # The tissue mask gives pen a wide berth and takes pink about a stroke for fading ink; what the pixels show counts.
     pink = beside & (_without(pen, density.mean(-1), sigma_px=BESIDE_UM / um_per_px) > BESIDE_DENSITY)
-    visible = ((enlarged(mask.mask, shape) > 0.5) | pink) & ~pen & ~grey.specks & ~grey.edges
+    known = (enlarged(mask.mask, shape) > 0.5) | pink
+    faint = faint_tissue(density, known, near_ink=beside | pen, um_per_px=um_per_px) & ~rims
+    visible = (known | faint) & ~pen & ~grey.specks & ~grey.edges
     facts = stain_facts(density[visible & ~rims])
     tears = tear_evidence(density, visible, um_per_px=um_per_px)
     tissue = visible | tears.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
@@ -92,6 +95,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
     pale, dark = _stain_masks(survey, tissue & ~pen & ~rims, blurred[0], kind=stain or facts.kind)
+    pale |= faint & ~blurred[0]
     sure = {
         ArtefactClass.OUT_OF_FOCUS: blurred[0],
         ArtefactClass.FOLD: folds.sure,
@@ -105,6 +109,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
         **sure,
         ArtefactClass.OUT_OF_FOCUS: blurred[1],
         ArtefactClass.FOLD: folds.maybe,
+        ArtefactClass.DARK_SPOT_FOREIGN: grey.maybe_specks,
         ArtefactClass.DAMAGED: tears.maybe,
     }
     return Evidence(sure, maybe, tissue, facts, focus, dark)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.ink import MIN_STROKE_UM2, large_pieces
-from core.qc.shapes import Pieces, grown, opened, pieces_of, smooth_density
+from core.qc.shapes import Pieces, enlarged, grown, opened, pieces_of, reduced, smooth_density
 from core.tissue import close_gaps
 
 SMOOTHING_UM = 2.0
@@ -38,6 +38,12 @@ RIM_UM = 80.0
 FADED_DENSITY = 0.07
 """How much darker than what surrounds it the faded border of a grain is at least."""
 FADED_UM = 8.0
+GRAIN_EXCESS = 0.17
+"""How much darker than the tissue around, in its clearest channel, what may be a grain is."""
+GRAIN_COLOUR = 0.45
+"""Colour per density of a grain over stained tissue, at most; above, it is a nucleus or DAB."""
+GRAIN_UM = 100.0
+"""Edge of the square of tissue that it is compared with."""
 PINHOLE_UM2 = 1_000.0
 """Holes smaller than this in grey matter are single coloured nuclei that show through."""
 MIN_SPECK_UM2 = 60.0
@@ -64,10 +70,12 @@ SURE_BORDER = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GreyMatter:
-    """Four kinds of grey, each (H, W)."""
+    """The kinds of grey, each (H, W)."""
 
     specks: NDArray[np.bool_]
     """Dust, dirt, pigment."""
+    maybe_specks: NDArray[np.bool_]
+    """What may be dust: also grains that tissue lends its colour, and clusters of dark nuclei. Contains `specks`."""
     edges: NDArray[np.bool_]
     """Long dark lines: the coverslip's edge, cracks, threads of glue."""
     bubbles: NDArray[np.bool_]
@@ -90,7 +98,7 @@ def grey_matter(density: NDArray[np.float32], *, um_per_px: float, ink: NDArray[
     sure |= (low > DARK_DENSITY) & (high - low < DARK_COLOUR * high) & ~ink
     if not sure.any():
         nothing = np.zeros(ink.shape, np.bool_)
-        return GreyMatter(nothing, nothing, nothing, nothing)
+        return GreyMatter(nothing, _grains(low, high, um_per_px=um_per_px) & ~ink, nothing, nothing, nothing)
     maybe = (low > MAYBE_DENSITY) & (high - low < MAYBE_COLOUR * high) & ~ink
     found = grown(sure, into=maybe, steps=round(GROWTH_UM / um_per_px))
     bubbles = _bubbles(found, _rims(low, high, um_per_px=um_per_px) & ~ink, um_per_px=um_per_px)
@@ -100,7 +108,17 @@ def grey_matter(density: NDArray[np.float32], *, um_per_px: float, ink: NDArray[
     rest = pieces_of(solid & ~bubbles & ~ink, at_least_px=min(MIN_SPECK_UM2 / um_per_px**2, 16.0))
     lines = _lines(rest, um_per_px=um_per_px)
     strokes = _strokes(rest, um_per_px=um_per_px) & ~lines
-    return GreyMatter(rest.where(~lines & ~strokes), rest.where(lines), bubbles, rest.where(strokes))
+    specks, edges, black = (rest.where(chosen) for chosen in (~lines & ~strokes, lines, strokes))
+    grains = _grains(low, high, um_per_px=um_per_px) & ~ink & ~bubbles & ~edges & ~black
+    return GreyMatter(specks, specks | grains, edges, bubbles, black)
+
+
+def _grains(low: NDArray[np.float32], high: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
+    """Small spots darker than what surrounds them, and greyer than stain."""
+    factor = max(1, round(8.0 / um_per_px))
+    edge_px = 2 * max(1, round(GRAIN_UM / um_per_px / factor / 2)) + 1
+    around = enlarged(np.asarray(ndimage.median_filter(reduced(low, factor), edge_px), np.float32), low.shape)
+    return (low - around > GRAIN_EXCESS) & (high - low < GRAIN_COLOUR * high)
 
 
 def _lines(pieces: Pieces, *, um_per_px: float) -> NDArray[np.bool_]:
@@ -137,7 +155,7 @@ def _bubbles(found: NDArray[np.bool_], rims: NDArray[np.bool_], *, um_per_px: fl
     ring = grown(large, into=rims)
     closed = ring | close_gaps(ring, radius_px=GAP_UM / um_per_px)
     # Some px of opening part the inside of a ring from what it holds and from gaps between other things.
-    inside = opened(np.asarray(ndimage.binary_fill_holes(closed), np.bool_) & ~closed, edge_px=_odd(GAP_UM, um_per_px))
+    inside = opened(_filled(closed) & ~closed, edge_px=_odd(GAP_UM, um_per_px))
     pieces = pieces_of(inside, at_least_px=MIN_BUBBLE_UM2 / um_per_px**2)
     bubbles = np.zeros_like(found)
     reach = max(2, round(RIM_UM / um_per_px))
@@ -151,6 +169,17 @@ def _bubbles(found: NDArray[np.bool_], rims: NDArray[np.bool_], *, um_per_px: fl
         if border.any() and found[rows, columns][border].mean() >= SURE_BORDER:
             bubbles[rows, columns] |= hole | border
     return np.asarray(ndimage.binary_fill_holes(bubbles), np.bool_) if bubbles.any() else bubbles
+
+
+def _filled(rings: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill rings; one that the image's border cuts is closed by that border."""
+    filled = np.asarray(ndimage.binary_fill_holes(rings), np.bool_)
+    for side in range(4):
+        turned = np.rot90(rings, side)
+        if turned[0].any():
+            sealed = np.pad(turned, ((1, 0), (0, 0)), constant_values=True)
+            filled |= np.rot90(np.asarray(ndimage.binary_fill_holes(sealed), np.bool_)[1:], -side)
+    return filled
 
 
 def _odd(length_um: float, um_per_px: float) -> int:

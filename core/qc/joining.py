@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, NO_TISSUE, ArtefactClass
@@ -20,9 +21,12 @@ NETWORK_NAMES = 0.5
 NETWORK_DENIES = 0.02
 """Probability below which it overrules a detector that judges by darkness alone."""
 DENIABLE = frozenset({ArtefactClass.FOLD})
+OUTLINED = frozenset({ArtefactClass.OUT_OF_FOCUS, ArtefactClass.PEN, ArtefactClass.DARK_SPOT_FOREIGN})
+"""Classes whose outline a detector draws more finely than tiles can: beside its findings the network adds nothing."""
 JOINING_RULE = (
     f"A point is in a class where that class's detector is sure; where the detector has a doubt and the network gives "
-    f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g}. A sure fold is dropped "
+    f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g}, for pen, dust and blur "
+    "only farther than half a tile from such a point, because tiles cannot draw their outline. A sure fold is dropped "
     f"where the network gives it less than {NETWORK_DENIES:g}. Pen comes before bubble or edge, dust, fold, damage, "
     "blur and stain."
 )
@@ -61,5 +65,9 @@ def _joined(evidence: Evidence, field: NetworkField) -> tuple[Masks, NDArray[np.
         alone = probability >= NETWORK_ALONE
         if kind in ON_TOP:
             alone &= evidence.tissue
-        found[kind] = sure | (evidence.maybe[kind] & (probability >= NETWORK_BACKS)) | alone
+        seen = sure | (evidence.maybe[kind] & (probability >= NETWORK_BACKS))
+        if kind in OUTLINED and seen.any() and alone.any():
+            reach = np.asarray(ndimage.maximum_filter(seen.astype(np.uint8), 2 * round(field.cell_px) + 1))
+            alone &= reach == 0
+        found[kind] = seen | alone
     return found, named

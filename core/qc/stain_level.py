@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from core.ink import large_pieces
+from core.qc.shapes import grown
+
 PALE_PEAK = {"he": 0.20, "ihc": 0.125, "unknown": 0.125}
 """Density of the darkest structures below which nuclei cannot be told. Medians at 1 um/px: H&E phantoms and templates
 0.36 to 0.53, the real CMU-1 region 0.80, counterstain of IHC 0.23; a third of the dye leaves 0.15 (H&E)."""
@@ -18,6 +21,10 @@ FLATTENED = ((4.0, 0.45), (2.0, 0.7))
 Above 4, the three pixels of smoothing are wider than any nucleus, and a place shows what all of it lets through: with
 15 % of gaps, 10 to 25 % of nuclei of density 0.45 and the rest of 0.13 that is a density of 0.13 to 0.17, and of 0.05
 to 0.06 with a third of the dye; the bound of H&E lies between, at 0.09."""
+MIN_CORE_CELLS = 100
+"""Cells of a pale place that is large enough to have a border of its own: 0.1 mm2."""
+BORDER_CELLS = 4
+"""How wide that border, in which the stain fades, is at most."""
 OVER_DENSITY = 0.95
 """Mean density of tissue above which it is stained over: the real CMU-1 region has 0.37 to 0.55 on average."""
 LEVELS = 3
@@ -76,9 +83,19 @@ def badly_stained(
     around = _mean_around(levels.peak, solid)
     least = PALE_PEAK[kind] * next((factor for coarser, factor in FLATTENED if um_per_px > coarser), 1.0)
     usual = float(np.median(around[solid]))
-    pale = solid & ((around < least) | (around < PALE_SHARE[kind] * usual))
+    pale = _outlined(solid & ((around < least) | (around < PALE_SHARE[kind] * usual)), around, solid)
     over = solid & (_mean_around(levels.mean, solid) > OVER_DENSITY)
     return pale, over
+
+
+def _outlined(pale: NDArray[np.bool_], around: NDArray[np.float32], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Extend large pale places to where the stain is half way between theirs and that of the rest."""
+    large = large_pieces(pale, at_least_px=MIN_CORE_CELLS)
+    rest = solid & ~pale
+    if not large.any() or not rest.any():
+        return pale
+    half_way = (float(np.median(around[large])) + float(np.median(around[rest]))) / 2
+    return pale | grown(large, into=solid & (around < half_way), steps=BORDER_CELLS)
 
 
 def _mean_around(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
