@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SOME_WITHOUT_RESULT = 3
 """Exit code if at least one slide is not ok."""
 NO_TISSUE = "No tissue was found on the slide: it is empty, or all of it is glass, ink or dust."
+LEAST_MM2 = 0.0005
+"""mm2 of tissue, the area of a few cells, below which nothing can be said about a slide."""
 
 
 @click.command("qc")
@@ -66,14 +68,20 @@ def _measured(
         result = measure_file(settings, path, mpp=mpp, stain=stain)
     except (UnreadableSlideError, MissingMppError) as err:
         status, message = status_of(err), str(err)
-    if result is not None and result.report.tissue_mm2 <= 0:
-        status, message = SlideStatus.NO_TISSUE, NO_TISSUE
+    if result is not None and result.report.tissue_mm2 < LEAST_MM2:
+        status, message = SlideStatus.NO_TISSUE, _too_little(result.report.tissue_mm2)
     if result is not None and mask is not None:
         save_map(result, mask)
     seconds = round(time.monotonic() - started, 3)
     entry = report(path, result, status=status, message=message, seconds=seconds)
     click.echo(json.dumps(entry) if as_json else sentence(path, result, status=status, message=message))
     return status
+
+
+def _too_little(tissue_mm2: float) -> str:
+    if tissue_mm2 <= 0:
+        return NO_TISSUE
+    return f"{tissue_mm2:.2g} mm2 of tissue is too little to judge. Check the scale, or take a larger picture."
 
 
 def report(

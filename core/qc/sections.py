@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from core.qc.shapes import pieces_of
 from core.tissue import close_gaps
 
-JOIN_UM = 100.0
+JOIN_UM = 50.0
 """Half the gap across which parts still belong to one section: a tear does not make two."""
 MIN_SHARE = 0.03
 """Share of the largest section below which a piece is a crumb."""

@@ -78,7 +78,7 @@ def tiles_of(home: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 40.0) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
