@@ -1,8 +1,14 @@
 """What quality control finds, in one table: planted areas on phantoms, real masks, real clean slides, damage tiles.
 
 Run: python benchmarks/qc_accuracy.py [--without-network]. Real images are looked for where the tests look for them
-(SECOND_READ_TEST_DATA, else ../shared/data) and left out where they are absent. They serve for checking alone: no limit
-was chosen on the pictures of the folder `artefacts`. Those state no scale; the assumed one stands in the table.
+(SECOND_READ_TEST_DATA, else ../shared/data) and left out where they are absent.
+
+What is evidence and what is not: the phantoms have seeds on which no limit was tuned, though they come from the same
+generator as those that were. Areas are of tissue as planted: a torn gap counts as tissue that is lost, and what lies on
+glass does not count. The real pen and coverslip pictures are no independent evidence: several choices about pen and
+coverslip (the shares of warm and cold colour, the reach of faded red, the rule of the coverslip's line, the 4.5 um/px
+above which focus is not judged) were made after looking at them. They state no scale; the assumed one stands in the
+table.
 """
 
 from __future__ import annotations
@@ -40,6 +46,8 @@ CLASS_OF = {
     ArtefactKind.TEAR: ArtefactClass.DAMAGED,
     ArtefactKind.PALE: ArtefactClass.STAIN,
 }
+HELD_OUT_SEEDS = (101, 102, 103)
+"""Thousands of the phantoms' seeds; limits were tuned on 1 to 5."""
 ASSUMED_MPP = 16.0
 """um/px assumed for whole-slide pictures without a scale."""
 TILE_MPP = 1.0
@@ -68,33 +76,33 @@ def say(line: str) -> None:
 
 
 def phantoms(network: ArtefactNetwork) -> None:
-    """Planted mm2 of tissue against what was found, one artefact a slide, without fat."""
-    say("\nphantom            planted mm2  found mm2  ratio  Dice  other classes")
+    """Planted mm2 of tissue against what was found, one artefact a slide, without fat; sums over `HELD_OUT_SEEDS`."""
+    say("\nphantom            planted mm2  found mm2  ratio  Dice  ratio of each slide")
     for stain in (Stain.HE, Stain.IHC):
         for number, kind in enumerate(ArtefactKind):
-            artefact = Artefact(kind, extent=0.5, hue=0.33 if stain is Stain.HE else 0.62)
-            spec = PhantomSpec(
-                seed=301 + number + 7 * (stain is Stain.IHC),
-                size_px=Size(5000, 4000),
-                stain=stain,
-                tissue=TissueMix(fat=0.0),
-                artefacts=(artefact,),
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                write_phantom(spec, Path(folder) / "p.tif")
-                result = measured(Path(folder) / "p.tif", network)
-            plan = make_plan(spec)
-            tissue = plan.tissue > 0
-            planted = fitted(plant_artefacts(plan, spec).masks[0] & tissue, result)
-            found = (result.map.labels == CLASS_OF[kind].code) & result.map.tissue
-            others = {
-                name: round(area.fraction_of_tissue, 3)
-                for name, area in result.report.classes.items()
-                if name not in ("clean", CLASS_OF[kind]) and area.fraction_of_tissue >= 0.002
-            }
-            truth, seen = (float(mask.sum()) * result.map.px_mm2 for mask in (planted, found))
+            seeds = [1000 * seed + number + 7 * (stain is Stain.IHC) for seed in HELD_OUT_SEEDS]
+            areas = np.array([phantom(kind, stain, seed, network) for seed in seeds])
+            truth, seen, both = areas.sum(0)
+            each = " ".join(f"{ratio:.2f}" for ratio in areas[:, 1] / areas[:, 0])
+            overlap = 2 * both / (truth + seen)
             name = f"{kind.value} {stain.value}"
-            say(f"{name:18s} {truth:11.4f} {seen:10.4f} {seen / truth:6.2f} {dice(found, planted):5.2f}  {others}")
+            say(f"{name:18s} {truth:11.4f} {seen:10.4f} {seen / truth:6.2f} {overlap:5.2f}  {each}")
+
+
+def phantom(kind: ArtefactKind, stain: Stain, seed: int, network: ArtefactNetwork) -> tuple[float, float, float]:
+    """Return mm2 of tissue planted, found, and both, on one slide whose stain is stated."""
+    artefact = Artefact(kind, extent=0.5, hue=0.33 if stain is Stain.HE else 0.62)
+    tissue = TissueMix(fat=0.0)
+    spec = PhantomSpec(seed=seed, size_px=Size(5000, 4000), stain=stain, tissue=tissue, artefacts=(artefact,))
+    with tempfile.TemporaryDirectory() as folder:
+        write_phantom(spec, Path(folder) / "p.tif")
+        result = measured(Path(folder) / "p.tif", network, stain=stain)
+    plan = make_plan(spec)
+    whole = plan.tissue > 0  # before a tear is cut into the plan
+    planted = fitted(plant_artefacts(plan, spec).masks[0] & whole, result)
+    found = (result.map.labels == CLASS_OF[kind].code) & result.map.tissue
+    truth, seen, both = (float(mask.sum()) * result.map.px_mm2 for mask in (planted, found, planted & found))
+    return truth, seen, both
 
 
 def masks(network: ArtefactNetwork) -> None:
@@ -142,10 +150,12 @@ def whole_pictures(network: ArtefactNetwork) -> None:
         )
 
 
-def measured(path: Path, network: ArtefactNetwork, *, mpp: float | None = None) -> QcResult:
+def measured(
+    path: Path, network: ArtefactNetwork, *, mpp: float | None = None, stain: Stain = Stain.UNKNOWN
+) -> QcResult:
     """Measure one file."""
     with open_slide(path, mpp=mpp) as reader:
-        return measure_slide(Settings(home=path.parent), reader, network=network)
+        return measure_slide(Settings(home=path.parent), reader, stain=stain, network=network)
 
 
 def fitted(mask: NDArray[np.bool_], result: QcResult) -> NDArray[np.bool_]:

@@ -28,6 +28,8 @@ MIN_LENGTH_UM = 200.0
 MAX_WIDTH_UM = 350.0
 MIN_SLENDERNESS = 3.0
 """Length per width of a fold; a round cluster of cells has 1.8."""
+MIN_STRAIGHTNESS = 0.6
+"""Diagonal of a fold's box per its length; the wall of a vessel or gland runs round and has 0.45."""
 RING_UM = 80.0
 """Width of the tissue beside a piece that it is compared with."""
 MIN_STEP = 1.35
@@ -66,6 +68,7 @@ def fold_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
     length_px = min(MIN_LENGTH_UM / work_um, 0.25 * min(solid.shape))
     strips = (pieces.length_px >= MIN_SLENDERNESS * pieces.width_px) & (pieces.length_px >= length_px)
     strips &= pieces.width_px * work_um <= MAX_WIDTH_UM
+    strips &= pieces.extent_px >= MIN_STRAIGHTNESS * pieces.length_px
     alike = _same_hue(pieces, local, solid, chosen=strips, ring_px=max(2, round(RING_UM / work_um)))
     sure = pieces.where(strips & alike)
     # Stretching the ratio instead of the masks keeps their borders smooth.

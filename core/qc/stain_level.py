@@ -16,6 +16,8 @@ PALE_PEAK = {"he": 0.20, "ihc": 0.125, "unknown": 0.125}
 0.36 to 0.53, the real CMU-1 region 0.80, counterstain of IHC 0.23; a third of the dye leaves 0.15 (H&E)."""
 PALE_SHARE = {"he": 0.58, "ihc": 0.45, "unknown": 0.45}
 """Share of the slide's usual peak below which a place is pale within its own slide."""
+NEIGHBOURS = {"he": 3, "ihc": 7, "unknown": 3}
+"""Edge in cells of the square that peaks are averaged over: in IHC nuclei alone are dark, and many cells hold none."""
 FLATTENED = ((4.0, 0.45), (2.0, 0.7))
 """Pixels coarser than (um/px) leave that factor of a peak, the coarsest first. Above 2, nuclei no longer fill a pixel.
 Above 4, the three pixels of smoothing are wider than any nucleus, and a place shows what all of it lets through: with
@@ -80,11 +82,11 @@ def badly_stained(
     solid = tissue & (levels.glass < MAX_GLASS) & (levels.peak > 0)
     if not solid.any():
         return np.zeros_like(tissue), np.zeros_like(tissue)
-    around = _mean_around(levels.peak, solid)
+    around = _mean_around(levels.peak, solid, edge=NEIGHBOURS[kind])
     least = PALE_PEAK[kind] * next((factor for coarser, factor in FLATTENED if um_per_px > coarser), 1.0)
     usual = float(np.median(around[solid]))
     pale = _outlined(solid & ((around < least) | (around < PALE_SHARE[kind] * usual)), around, solid)
-    over = solid & (_mean_around(levels.mean, solid) > OVER_DENSITY)
+    over = solid & (_mean_around(levels.mean, solid, edge=3) > OVER_DENSITY)
     return pale, over
 
 
@@ -98,8 +100,8 @@ def _outlined(pale: NDArray[np.bool_], around: NDArray[np.float32], solid: NDArr
     return pale | grown(large, into=solid & (around < half_way), steps=BORDER_CELLS)
 
 
-def _mean_around(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean over the chosen cells among a cell and its eight neighbours."""
-    total = np.asarray(ndimage.uniform_filter(values * chosen, 3, mode="constant"), np.float32)
-    count = np.asarray(ndimage.uniform_filter(chosen.astype(np.float32), 3, mode="constant"), np.float32)
+def _mean_around(values: NDArray[np.float32], chosen: NDArray[np.bool_], *, edge: int) -> NDArray[np.float32]:
+    """Mean over the chosen cells in a square of so many cells."""
+    total = np.asarray(ndimage.uniform_filter(values * chosen, edge, mode="constant"), np.float32)
+    count = np.asarray(ndimage.uniform_filter(chosen.astype(np.float32), edge, mode="constant"), np.float32)
     return np.asarray(total / np.maximum(count, 1e-6), np.float32)
