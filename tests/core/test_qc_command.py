@@ -93,7 +93,7 @@ def test_what_cannot_be_measured_is_a_state_with_a_sentence(tmp_path: Path) -> N
     assert [entry["status"] for entry in scaled.entries] == ["ok", "no_tissue"]
     assert scaled.entries[0]["usable_fraction"] > 0.95
     assert "no tissue" in run(tmp_path / "glass.png", "--mpp", 1.0).out
-    Image.new("RGB", (1, 1), (200, 120, 170)).save(tmp_path / "dot.png")
+    Image.fromarray(as_rgb(tissue_density(12, 12, um_per_px=1.0))).save(tmp_path / "dot.png")
     (dot,) = run(tmp_path / "dot.png", "--mpp", 1.0, "--json").entries
     assert (dot["status"], "too little to judge" in dot["message"]) == ("no_tissue", True)
 
