@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import streamlit as st
 
@@ -11,14 +10,14 @@ from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
 from core.services.signable import read_to_sign
-from core.services.signing import CheckedSignature, printed_name_of, sign_read
+from core.services.signing import CheckedSignature, sign_read
 from core.settings import Settings
 from core.store.records import DiagnosisRecord
 from core.vocabulary import SignatureMeaning, SignedKind
 from pages.parts.badges import Look, plain, show_badges, time_in_words
 from pages.parts.consult_words import MEANINGS
 from pages.parts.forms import dialog_ends, form_id, send
-from pages.parts.resolving import read_in_words
+from pages.parts.resolving import ask_printed_name, read_in_words
 
 HOLDS = Look("Unchanged since it was signed", "green", ":material/verified:")
 BROKEN = Look("What was signed is not what it was", "red", ":material/gpp_bad:")
@@ -85,14 +84,7 @@ def _sign(settings: Settings, diagnosis_id: int, user: User) -> None:
         key=f"meaning_{key}",
         persist_state="page",
     )
-    typed = st.text_input(
-        "Type your name to sign",
-        key=f"name_{key}",
-        max_chars=80,
-        placeholder=printed_name_of(user.actor),
-        persist_state="page",
-    )
-    st.caption(f"The signature carries your name, this meaning and the time, {datetime.now(UTC):%Y-%m-%d} in UTC.")
+    typed = ask_printed_name(user, key=key)
     if dialog_ends("Sign", icon=":material/draw:", name=name):
         send(
             name,
@@ -100,7 +92,7 @@ def _sign(settings: Settings, diagnosis_id: int, user: User) -> None:
                 settings,
                 diagnosis_id,
                 meaning=SignatureMeaning(chosen),
-                printed_name=typed or "",
+                printed_name=typed,
                 key=once,
                 actor=user.actor,
             ),

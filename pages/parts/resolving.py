@@ -171,14 +171,7 @@ def _sign(settings: Settings, case_id: str, reads: Sequence[DiagnosisRecord], st
     name = f"sign_{case_id}"
     key = form_id(name)
     meaning = _meaning(found, key=key)
-    typed = st.text_input(
-        "Type your name to sign",
-        key=f"name_{key}",
-        max_chars=80,
-        placeholder=printed_name_of(user.actor),
-        persist_state="page",
-    )
-    st.caption(f"The signature carries your name, this meaning and the time, {datetime.now(UTC):%Y-%m-%d} in UTC.")
+    typed = ask_printed_name(user, key=key)
     if dialog_ends("Sign", icon=":material/draw:", name=name):
         send(
             name,
@@ -186,7 +179,7 @@ def _sign(settings: Settings, case_id: str, reads: Sequence[DiagnosisRecord], st
                 settings,
                 case_id,
                 meaning=meaning,
-                printed_name=typed or "",
+                printed_name=typed,
                 expected=status,
                 key=once,
                 actor=user.actor,
@@ -220,3 +213,16 @@ def show_reopen(settings: Settings, case_id: str, *, status: CaseStatus, user: U
         action=lambda why: reopen(settings, case_id, reason=why, expected=status, actor=user.actor),
         done="The case is open again.",
     )
+
+
+def ask_printed_name(user: User, *, key: str) -> str:
+    """Ask whoever signs for the printed name, and say what the signature carries."""
+    typed = st.text_input(
+        "Type your name to sign",
+        key=f"name_{key}",
+        max_chars=80,
+        placeholder=printed_name_of(user.actor),
+        persist_state="page",
+    )
+    st.caption(f"The signature carries your name, this meaning and the time, {datetime.now(UTC):%Y-%m-%d} in UTC.")
+    return typed or ""
