@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from core.optics import optical_density
 from core.qc.classes import NO_TISSUE, ArtefactClass
+from core.qc.debris import debris_evidence
 from core.qc.faint import faint_tissue
 from core.qc.focus import MIN_FOCUS
 from core.qc.fold import fold_evidence
@@ -90,7 +91,8 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     visible = (known | faint) & ~pen & ~grey.specks & ~grey.edges
     facts = stain_facts(density[visible & ~rims])
     tears = tear_evidence(density, visible, um_per_px=um_per_px)
-    tissue = visible | tears.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
+    debris = debris_evidence(density, visible, ignored=pen | rims | grey.specks, um_per_px=um_per_px)
+    tissue = visible | tears.sure | debris.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
@@ -102,7 +104,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
         ArtefactClass.PEN: pen,
         ArtefactClass.BUBBLE_EDGE: rims,
         ArtefactClass.DARK_SPOT_FOREIGN: grey.specks,
-        ArtefactClass.DAMAGED: tears.sure,
+        ArtefactClass.DAMAGED: tears.sure | debris.sure,
         ArtefactClass.STAIN: pale | dark,
     }
     maybe = {
@@ -110,7 +112,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
         ArtefactClass.OUT_OF_FOCUS: blurred[1],
         ArtefactClass.FOLD: folds.maybe,
         ArtefactClass.DARK_SPOT_FOREIGN: grey.maybe_specks,
-        ArtefactClass.DAMAGED: tears.maybe,
+        ArtefactClass.DAMAGED: tears.maybe | debris.maybe,
     }
     return Evidence(sure, maybe, tissue, facts, focus, dark)
 
