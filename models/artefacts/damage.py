@@ -1,4 +1,4 @@
-"""Damage to the section: tears and cracks, chatter of the knife, fragments, and crushed cells."""
+"""Damage to the section: tears, cracks and splits, chatter of the knife, fragments, debris, and crushed cells."""
 
 from __future__ import annotations
 
@@ -6,31 +6,36 @@ import numpy as np
 from scipy import ndimage
 
 from models.artefacts.change import Change, Image, Mask, Plane, changed, density, light
+from models.artefacts.debris import NUCLEAR, debris
 from models.artefacts.shapes import Random, band, centred, log_uniform, random_line, smooth_noise, soft_step
 
 
 def damaged(clean: Image, random: Random) -> Change:
-    """Tear, shatter, chatter or crush the tissue of a tile."""
-    kind = random.choice(4, p=(0.45, 0.2, 0.1, 0.25))
-    if kind == 3:
+    """Tear, shatter, chatter, split, crush the tissue of a tile, or let it fall to pieces."""
+    kind = random.choice(6, p=(0.25, 0.12, 0.08, 0.2, 0.15, 0.2))
+    if kind == 4:
+        return debris(clean, random)
+    if kind == 5:
         return crush(clean, random)
     shape = clean.shape[0], clean.shape[1]
-    gap = (_tear, _shatter, _chatter)[kind](shape, random)
-    return open_gap(clean, gap, random)
+    gap = (_tear, _shatter, _chatter, _split)[kind](shape, random)
+    curled = random.uniform(0.5, 4.0) if kind == 3 else random.uniform(0, 2.5)
+    return open_gap(clean, gap, random, curled=curled)
 
 
-def open_gap(clean: Image, gap: Plane, random: Random) -> Change:
+def open_gap(clean: Image, gap: Plane, random: Random, *, curled: float) -> Change:
     """Show glass where the section is torn; the torn edge is frayed and a little denser where it has curled.
 
     Args:
         clean: The tile.
         gap: (H, W) 0-1, 1 where the tissue is gone.
         random: Source of chance.
+        curled: How much denser the very edge is, per density of the tissue.
     """
     glass = np.quantile(clean.reshape(-1, 3), 0.98, axis=0)
     glass = np.maximum(glass, random.uniform(225, 248)) + random.normal(0, 1.5, clean.shape)
     rim = np.asarray(ndimage.gaussian_filter(gap, random.uniform(0.8, 2)), np.float32) * (1 - gap)
-    denser = light(density(clean) * (1 + (random.uniform(0, 2.5) * rim)[..., None]))
+    denser = light(density(clean) * (1 + (curled * rim)[..., None]))
     image = denser + gap[..., None] * (glass - denser)
     return changed(clean, image, mask=(gap > 0.01) | (rim > 0.02), core=_plain(gap) & is_tissue(clean))
 
@@ -49,7 +54,7 @@ def crush(clean: Image, random: Random) -> Change:
     lengthwise = along / random.uniform(6, 25)  # threads begin and end
     begun = np.cos(lengthwise + 3 * profile[np.clip(wave / 2 + 50, 0, 399).astype(np.intp)])
     threads = soft_step(threads + 0.7 * begun - random.uniform(0.4, 1.4), width_px=1)
-    nuclear = np.array([0.65, 0.70, 0.35]) * random.uniform(0.4, 1.6)
+    nuclear = NUCLEAR * random.uniform(0.4, 1.6)
     tissue = np.clip(ndimage.gaussian_filter(smeared.mean(-1), 2) / 0.25, 0, 1)
     after = smeared * random.uniform(0.8, 1.3) + (threads * tissue)[..., None] * nuclear
     weight = soft_step(smooth_noise(shape, random, scale_px=40) + random.uniform(0.3, 2.5), width_px=0.5)
@@ -99,6 +104,19 @@ def _chatter(shape: tuple[int, int], random: Random) -> Plane:
     wave = np.cos(2 * np.pi * phase / period) - random.uniform(0.2, 0.75)
     wave = wave + 0.3 * smooth_noise(shape, random, scale_px=10)
     return soft_step(wave, width_px=0.4) * np.float32(random.uniform(0.7, 1))
+
+
+def _split(shape: tuple[int, int], random: Random) -> Plane:
+    """A wide gap between smooth parallel edges, as where a section has come apart; often a mere sliver lies beyond."""
+    line = random_line(shape, random, bend=0.004, wobble_px=2)
+    side, turn = min(shape), random.choice((-1, 1))
+    half = log_uniform(random, 3, 0.32 * side) * (1 + random.uniform(-0.012, 0.012) * line.along)
+    half = half + random.uniform(0, 0.8) * smooth_noise(shape, random, scale_px=4)
+    gap = band(line, half_width_px=half, edge_px=random.uniform(0.4, 1.2))
+    if random.random() < 0.6:
+        sliver = random.uniform(1.5, 9) * (1 + 0.3 * smooth_noise(shape, random, scale_px=15))
+        gap = np.maximum(gap, soft_step(turn * line.across - half - sliver, width_px=0.8))
+    return gap
 
 
 def _plain(gap: Plane) -> Mask:

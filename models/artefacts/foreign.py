@@ -14,7 +14,7 @@ def dark_spot_foreign(clean: Image, random: Random) -> Change:
     shape = clean.shape[0], clean.shape[1]
     cover = fibre(shape, random) if random.random() < 0.3 else specks(shape, random)
     if random.random() < 0.4:
-        cover = np.asarray(ndimage.gaussian_filter(cover, log_uniform(random, 0.5, 4)), np.float32)
+        cover = np.asarray(ndimage.gaussian_filter(cover, log_uniform(random, 0.5, 6)), np.float32)
         cover = cover / max(float(cover.max()), 1e-3)
     if random.random() < 0.75:
         colour = random.uniform(0, 95) + random.normal(0, 12, 3)
@@ -22,7 +22,7 @@ def dark_spot_foreign(clean: Image, random: Random) -> Change:
     else:
         colour = any_colour(random) * 0.8
     texture = 1 + 0.5 * smooth_noise(shape, random, scale_px=random.uniform(1.5, 6))[..., None]
-    strength = random.uniform(0.65, 1)
+    strength = random.uniform(0.4, 1)
     image = clean + (strength * cover)[..., None] * (np.clip(colour * texture, 0, 255) - clean)
     moved = np.abs(image - clean).mean(-1)
     return changed(clean, image, mask=cover > 0.01, core=moved > 30)

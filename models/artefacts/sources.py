@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -54,12 +55,18 @@ class TilePlan:
     batch holds where the balance is "none"."""
     ihc_share: float = 0.3
     """Share of tiles recoloured as immunohistochemistry."""
+    seen: str = ""
+    """CSV of breast patches in which a person saw an artefact (columns file, below `idc`, and seen, a class or another
+    word), relative to the configuration; empty for none. None of them counts as clean, and those of the classes are
+    real examples for the groups that they belong to."""
+    real_share: float = 0.0
+    """Share of the artefact tiles of a class that are made of its real examples, where there are any."""
 
     def __post_init__(self) -> None:
         if self.tiles < 1 or self.lung_copies < 1 or self.region_bands < 1:
             raise InputError("tiles, lung_copies and region_bands of [artefacts] must be at least 1.")
-        if not 0 < self.prevalence < 1 or not 0 <= self.ihc_share <= 1:
-            raise InputError("prevalence and ihc_share of [artefacts] are shares, between 0 and 1.")
+        if not 0 < self.prevalence < 1 or not 0 <= self.ihc_share <= 1 or not 0 <= self.real_share <= 1:
+            raise InputError("prevalence, ihc_share and real_share of [artefacts] are shares, between 0 and 1.")
         if set(self.weights) - set(KINDS) or not sum(self.weights.values()) > 0 or min(self.weights.values()) < 0:
             raise InputError(f"weights of [artefacts] must name {', '.join(KINDS)}, with no number below 0.")
 
@@ -76,6 +83,8 @@ class Source:
     """Each (H, W, 3) RGB."""
     um_per_px: float
     """Stated for region, inferred for idc, a guess for lung."""
+    seen: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
+    """Class and image of the group's real artefacts; none of them is among `images`."""
 
 
 def read_sources(root: Path, plan: TilePlan) -> tuple[tuple[Source, ...], str]:
@@ -103,6 +112,8 @@ def read_sources(root: Path, plan: TilePlan) -> tuple[tuple[Source, ...], str]:
         digest.update(source.group.encode())
         for image in source.images:
             digest.update(image.tobytes())
+        for name, image in source.seen:
+            digest.update(name.encode() + image.tobytes())
     return tuple(found), digest.hexdigest()
 
 
@@ -128,12 +139,22 @@ def tissue_share(image: NDArray[np.floating] | NDArray[np.uint8]) -> float:
 
 
 def _idc(root: Path, plan: TilePlan) -> Iterator[Source]:
-    del plan
+    seen: Mapping[str, str] = _seen(Path(plan.seen)) if plan.seen else {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        images = [_open(file) for file in sorted(folder.glob("*/*.png"))]
-        clean = tuple(image for image in images if min(image.shape[:2]) >= 50 and is_clean(image))
+        images = {file.relative_to(root).as_posix(): _open(file) for file in sorted(folder.glob("*/*.png"))}
+        large = {name: image for name, image in images.items() if min(image.shape[:2]) >= 50}
+        clean = tuple(image for name, image in large.items() if name not in seen and is_clean(image))
+        real = tuple((seen[name], image) for name, image in large.items() if name in seen)
         if clean:
-            yield Source("idc", f"idc/{folder.name}", clean, IDC_MPP)
+            yield Source("idc", f"idc/{folder.name}", clean, IDC_MPP, real)
+
+
+def _seen(path: Path) -> Mapping[str, str]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["file"]: row["seen"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as err:
+        raise InputError(f"{path} cannot be read as a table with the columns file and seen: {err}.") from err
 
 
 def _lung(root: Path, plan: TilePlan) -> Iterator[Source]:

@@ -1,4 +1,4 @@
-"""Ordinary structures that the sources show too seldom at fine scale: fat, clefts between fibres, and smooth lumens.
+"""Ordinary structures that the sources show too seldom at fine scale: fat, clefts, smooth lumens, a section's border.
 
 They are gaps in the tissue, and yet nothing is damaged: without them the network learns that every gap is a tear.
 """
@@ -52,12 +52,21 @@ def lumens(tile: Image, random: Random) -> Image:
     empty = np.zeros(shape, np.float32)
     for _ in range(int(random.integers(1, 4))):
         top, left = random.uniform(-0.5, 0.5, 2) * min(shape)
-        angle, stretch, radius = random.uniform(0, np.pi), random.uniform(0.4, 1), log_uniform(random, 3, 28)
+        angle, stretch, radius = random.uniform(0, np.pi), random.uniform(0.25, 1), log_uniform(random, 3, 28)
         u = (x - left) * np.cos(angle) + (y - top) * np.sin(angle)
         v = -(x - left) * np.sin(angle) + (y - top) * np.cos(angle)
         wave = 1 + random.uniform(0, 0.2) * smooth_noise(shape, random, scale_px=max(radius, 4))
         empty = np.maximum(empty, soft_step(radius * wave - np.hypot(u, v / stretch), width_px=1.2))
     return opened(tile, empty, random)
+
+
+def border(tile: Image, random: Random) -> Image:
+    """End the section within the tile: glass beyond one firm, wavy line."""
+    shape = tile.shape[0], tile.shape[1]
+    line = random_line(shape, random, bend=0.006, wobble_px=6)
+    wave = random.uniform(0, 3) * smooth_noise(shape, random, scale_px=10)
+    beyond = line.across + wave - random.uniform(0, 0.35) * min(shape)
+    return opened(tile, soft_step(beyond, width_px=random.uniform(0.8, 2)), random)
 
 
 def opened(tile: Image, empty: Plane, random: Random) -> Image:

@@ -17,7 +17,7 @@ from models.artefacts.defocus import SHARP_PX, gaussian
 from models.artefacts.shapes import Random, log_uniform
 from models.artefacts.sources import Source, tissue_share
 from models.artefacts.staining import as_ihc, bland, glass, light_and_camera, pigment, vary_he
-from models.artefacts.structures import clefts, fat, lumens
+from models.artefacts.structures import border, clefts, fat, lumens
 
 TILE_PX = 64
 """Side of a tile."""
@@ -31,7 +31,7 @@ GLASS_SHARE = 0.06
 """Share of tiles that are empty glass, for classes that may lie on it."""
 _Kind = TypeVar("_Kind", bound=np.generic)
 
-_ORDINARY = ((bland, 0.12), (clefts, 0.1), (lumens, 0.06), (fat, 0.06))
+_ORDINARY = ((bland, 0.12), (clefts, 0.1), (lumens, 0.06), (fat, 0.06), (border, 0.05))
 """What varies in ordinary tissue, and in which share of tiles it is added."""
 _TRIES = 12
 _ZOOM = {"idc": (0.9, 1.4), "lung": (0.34, 0.95), "region": (0.083, 1.0)}
@@ -71,6 +71,8 @@ class TileMaker:
     """Kind -> share of the tiles."""
     ihc_share: float = 0.3
     """Share of tiles recoloured as immunohistochemistry."""
+    real_share: float = 0.0
+    """Share of the artefact tiles of a class that are made of its real examples, where there are any."""
 
     def of_groups(self, groups: Collection[str]) -> TileMaker:
         """Return a maker that knows these groups only."""
@@ -94,6 +96,8 @@ class TileMaker:
         name = CLASSES[label]
         simulation = SIMULATIONS.get(name)
         look = look or Look()
+        if source is None and random.random() < self.real_share and (real := self._real(name)):
+            return self._shown(real[int(random.integers(len(real)))], random)
         if source is None and name not in NEEDS_TISSUE and random.random() < look.glass_share:
             tile, group = glass(TILE_PX + 2 * MARGIN_PX, random), "glass"
         else:
@@ -115,6 +119,18 @@ class TileMaker:
             found = cut(chosen, random, side_px=side, um_per_px=look.um_per_px)
         return found, chosen.group
 
+    def _real(self, name: str) -> list[Source]:
+        """Return the real examples of a class, each as a source of its own."""
+        return [
+            replace(source, images=(image,)) for source in self.sources for kind, image in source.seen if kind == name
+        ]
+
+    def _shown(self, real: Source, random: Random) -> Tile:
+        """Show a real example as it is, but for light and camera: its colours are its own."""
+        found = isometry(cut(real, random, side_px=TILE_PX + 2 * MARGIN_PX, mosaics=False), random)
+        tile = light_and_camera(found.astype(np.float32), random)
+        return Tile(camera(_middle(tile, TILE_PX), random), real.group)
+
     def _stained(self, tile: Image, random: Random, look: Look) -> Image:
         ihc = random.random() < self.ihc_share if look.ihc is None else look.ihc
         for change, share in _ORDINARY:
@@ -133,7 +149,9 @@ class TileMaker:
         return among[int(random.integers(len(among)))]
 
 
-def cut(source: Source, random: Random, *, side_px: int, um_per_px: float | None = None) -> NDArray[np.uint8]:
+def cut(
+    source: Source, random: Random, *, side_px: int, um_per_px: float | None = None, mosaics: bool = True
+) -> NDArray[np.uint8]:
     """Cut (side_px, side_px, 3) out of a source, at a scale drawn or wanted; what it lacks is mirrored.
 
     Args:
@@ -141,10 +159,11 @@ def cut(source: Source, random: Random, *, side_px: int, um_per_px: float | None
         random: Source of chance.
         side_px: Side of the result.
         um_per_px: Wanted scale, taken as near as the source allows; None draws one.
+        mosaics: Whether breast patches may be laid side by side for coarse scales.
     """
     image = source.images[int(random.integers(len(source.images)))]
     low, high = _ZOOM[source.kind]
-    if um_per_px is None and source.kind == "idc" and random.random() < MOSAIC_SHARE:
+    if mosaics and um_per_px is None and source.kind == "idc" and random.random() < MOSAIC_SHARE:
         image, low, high = mosaic(source, random), *_MOSAIC_ZOOM
     zoom = log_uniform(random, low, high) if um_per_px is None else np.clip(source.um_per_px / um_per_px, low, high)
     height, width = image.shape[:2]

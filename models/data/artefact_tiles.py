@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def read_artefact_tiles(root: Path, plan: TilePlan, *, classes: tuple[str, ...],
     if classes != CLASSES or tile_px != TILE_PX:
         raise InputError(f'The layout "{ARTEFACTS}" makes tiles of {TILE_PX} px of the classes {", ".join(CLASSES)}.')
     sources, digest = read_sources(root, plan)
-    maker = TileMaker(sources, plan.weights, plan.ihc_share)
+    maker = TileMaker(sources, plan.weights, plan.ihc_share, plan.real_share)
     random = np.random.default_rng((seed, len(sources)))
     rows = _rows(sources, plan, random)
     spoilt = random.random(len(rows)) < plan.prevalence
@@ -46,7 +46,7 @@ def read_artefact_tiles(root: Path, plan: TilePlan, *, classes: tuple[str, ...],
             for number, (source, label) in enumerate(zip(rows, labels, strict=True))
         ]
     )
-    content = json.dumps([digest, asdict(plan), seed], sort_keys=True)
+    content = json.dumps([digest, asdict(replace(plan, seen="")), seed], sort_keys=True)
     return Patches(
         images,
         labels,

@@ -51,7 +51,7 @@ def makers(data: Path, plan: TilePlan, split: Split) -> tuple[TileMaker, TileMak
     Raises:
         InputError: a source cannot be read.
     """
-    whole = TileMaker(read_sources(data, plan)[0], plan.weights, plan.ihc_share)
+    whole = TileMaker(read_sources(data, plan)[0], plan.weights, plan.ihc_share, plan.real_share)
     return whole.of_groups(split.train), whole.of_groups(split.test)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -175,7 +175,7 @@ def read_config(path: Path) -> TrainingConfig:
     if "cutting" in table:
         table["cutting"] = _cutting(table["cutting"], path)
     if "artefacts" in table:
-        table["artefacts"] = _build(TilePlan, table["artefacts"], where=f"[artefacts] of {path}")
+        table["artefacts"] = _tile_plan(table["artefacts"], path)
     table["card"] = _build(CardTexts, table.get("card", {}), where=f"[card] of {path}")
     table["augmentation"] = _build(Augmentation, table.get("augmentation", {}), where=f"[augmentation] of {path}")
     return _build(TrainingConfig, table, where=str(path))
@@ -192,6 +192,11 @@ def _cutting(table: Any, path: Path) -> Cutting:
     except (TypeError, ValueError, AttributeError) as err:
         raise InputError(f"{where} holds a value of the wrong kind: {err}.") from err
     return _build(Cutting, values, where=where)
+
+
+def _tile_plan(table: Any, path: Path) -> TilePlan:
+    plan = _build(TilePlan, table, where=f"[artefacts] of {path}")
+    return replace(plan, seen=str(_beside(path, plan.seen))) if plan.seen else plan
 
 
 def _beside(path: Path, text: str) -> Path:

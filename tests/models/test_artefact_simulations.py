@@ -11,12 +11,13 @@ from scipy import ndimage
 from models.artefacts.change import changed, density, light
 from models.artefacts.classes import CLASSES, CLEAN, NEEDS_TISSUE, SIMULATIONS
 from models.artefacts.damage import crush, open_gap, smear
+from models.artefacts.debris import debris
 from models.artefacts.defocus import disc, disc_blur, gaussian
 from models.artefacts.pen import pen
 from models.artefacts.shapes import Line, any_colour, band, hue_colour, random_line, smooth_noise, soft_step
 from models.artefacts.stain import ORDINARY, OVER, PALE, stain, tissue_density
 from models.artefacts.staining import as_ihc, ordinary, vary_he
-from models.artefacts.structures import fat, lumens
+from models.artefacts.structures import border, fat, lumens
 from tests.models.artefact_kit import tissue
 
 NAMES = tuple(SIMULATIONS)
@@ -152,9 +153,37 @@ def test_a_torn_gap_shows_glass_and_leaves_the_rest() -> None:
     clean = tissue()
     gap = np.zeros(clean.shape[:2], np.float32)
     gap[40:48] = 1
-    found = open_gap(clean, gap, np.random.default_rng(0))
+    found = open_gap(clean, gap, np.random.default_rng(0), curled=1.0)
     assert found.image[42:46].min() > 215
     assert (found.image[60:] == clean[60:]).all()
+
+
+def test_the_edge_of_a_gap_is_the_denser_the_more_it_has_curled() -> None:
+    clean = np.full((88, 88, 3), (215, 150, 190), np.float32)
+    gap = np.zeros(clean.shape[:2], np.float32)
+    gap[40:48] = 1
+    flat, curled = (open_gap(clean, gap, np.random.default_rng(0), curled=amount).image for amount in (0.0, 3.0))
+    assert density(flat[38]).mean() == pytest.approx(density(clean[38]).mean(), rel=1e-4)
+    assert density(curled[38]).mean() > 1.2 * density(clean[38]).mean()
+
+
+def test_debris_thins_out_and_leaves_whole_tissue_alone() -> None:
+    clean = np.full((88, 88, 3), (215, 150, 190), np.float32)
+    for seed in range(12):
+        found = debris(clean, np.random.default_rng(seed))
+        empty = (found.image > 222).all(axis=-1)
+        untouched = (found.image == clean).all(axis=-1)
+        assert empty.any(), seed
+        assert not (empty & untouched).any()
+        assert (empty[found.core]).mean() > 0.5, seed
+
+
+def test_a_fold_has_two_borders_or_those_of_a_flap() -> None:
+    clean = np.full((88, 88, 3), (215, 150, 190), np.float32)
+    shares = [SIMULATIONS["fold"](clean, np.random.default_rng(seed)).core.mean() for seed in range(40)]
+    assert min(shares) >= 0
+    assert max(shares) > 0.35  # flaps cover more than any band within the tile's third
+    assert np.median(shares) < 0.35
 
 
 def test_smearing_evens_out_along_its_direction_only() -> None:
@@ -214,7 +243,7 @@ def test_recoloured_tissue_is_blue_and_brown_and_varied_tissue_stays_pink() -> N
     assert pink[60, 60, 0] > pink[60, 60, 1]
 
 
-@pytest.mark.parametrize("structure", [fat, lumens])
+@pytest.mark.parametrize("structure", [fat, lumens, border])
 def test_ordinary_gaps_show_glass_within_tissue(structure) -> None:
     clean = tissue()
     opened = [structure(clean, np.random.default_rng(seed)) for seed in range(10)]

@@ -71,6 +71,58 @@ def test_patches_with_ink_or_edges_are_no_clean_source() -> None:
         assert not is_clean(spoilt), colour
 
 
+@pytest.fixture
+def with_seen(root: Path, tmp_path: Path) -> TilePlan:
+    rows = [("100/0/100_idx5_x51_y51_class0.png", "fold"), ("101/0/101_idx5_x101_y51_class0.png", "doubtful")]
+    path = tmp_path / "seen.csv"
+    path.write_text("file,seen\n" + "".join(f"{file},{seen}\n" for file, seen in rows))
+    assert all((root / "idc" / file).exists() for file, _ in rows)
+    return replace(PLAN, seen=str(path), real_share=1.0)
+
+
+def test_what_a_person_saw_is_not_clean_and_real_for_its_own_patient_only(root: Path, with_seen: TilePlan) -> None:
+    before = {source.group: source for source in read_sources(root, PLAN)[0]}
+    sources, digest = read_sources(root, with_seen)
+    after = {source.group: source for source in sources}
+    assert digest != read_sources(root, PLAN)[1]
+    assert [len(after[group].images) - len(before[group].images) for group in ("idc/100", "idc/101")] == [-1, -1]
+    assert [kind for kind, _ in after["idc/100"].seen] == ["fold"]
+    maker = TileMaker(sources, PLAN.weights, real_share=1.0)
+    fold, pen = CLASSES.index("fold"), CLASSES.index("pen")
+    assert {maker.one(fold, np.random.default_rng(seed)).group for seed in range(8)} == {"idc/100"}
+    assert len({maker.one(pen, np.random.default_rng(seed)).group for seed in range(8)}) > 1
+    others = maker.of_groups({"idc/102", "lung/lung_n/g1"})
+    assert {others.one(fold, np.random.default_rng(seed)).group for seed in range(8)} <= {"idc/102", "lung/lung_n/g1"}
+
+
+def test_a_real_example_is_shown_as_it_is(root: Path, with_seen: TilePlan) -> None:
+    maker = TileMaker(read_sources(root, with_seen)[0], PLAN.weights, real_share=1.0)
+    ((_, real),) = maker.sources[[source.group for source in maker.sources].index("idc/100")].seen
+    shown = [maker.one(CLASSES.index("fold"), np.random.default_rng(seed)).image for seed in range(8)]
+    assert np.mean([image.mean() for image in shown]) == pytest.approx(real.mean(), abs=12)
+
+
+def test_a_list_that_cannot_be_read_is_named(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "seen.csv"
+    with pytest.raises(InputError, match=r"seen\.csv"):
+        read_sources(root, replace(PLAN, seen=str(path)))
+    path.write_text("name\na.png\n")
+    with pytest.raises(InputError, match="columns file and seen"):
+        read_sources(root, replace(PLAN, seen=str(path)))
+
+
+def test_the_shipped_list_names_patches_of_training_patients_only() -> None:
+    folder = Path(__file__).parents[2] / "models"
+    config = read_config(folder / "configs" / "artefacts.toml")
+    assert config.artefacts is not None
+    train = set(read_split(config.split).train)
+    with Path(config.artefacts.seen).open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 200
+    assert {f"idc/{row['file'].split('/')[0]}" for row in rows} <= train
+    assert {row["seen"] for row in rows} <= {*CLASSES[1:], "doubtful"}
+
+
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="idc"):
         read_sources(tmp_path, PLAN)
@@ -78,7 +130,12 @@ def test_a_missing_source_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"tiles": 0}, "tiles"), ({"prevalence": 1.0}, "prevalence"), ({"weights": {"cat": 1.0}}, "weights")],
+    [
+        ({"tiles": 0}, "tiles"),
+        ({"real_share": 2.0}, "real_share"),
+        ({"prevalence": 1.0}, "prevalence"),
+        ({"weights": {"cat": 1.0}}, "weights"),
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused(change: dict[str, object], word: str) -> None:
     with pytest.raises(InputError, match=word):
