@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.domain import NOT_FOR_DIAGNOSIS
 from models.cards import list_cards
-from pages.parts.about_parts import LIMITS, USES, show_card, versions
-from pages.parts.frame import PHANTOM_SENTENCE
-from pages.parts.session import current_settings, require_role
+from pages.parts.about.versions import LIMITS, USES, show_card, versions
+from pages.parts.common.frame import PHANTOM_SENTENCE
+from pages.parts.common.session import current_settings, require_role
 
 require_role()
 settings = current_settings()

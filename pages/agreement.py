@@ -6,11 +6,11 @@ import streamlit as st
 
 from core.roles import Permission
 from core.services.agreement_files import agreement_csv, agreement_json
-from pages.parts.agreement_profiles import show_influence, show_literature, show_readers
-from pages.parts.agreement_source import from_log
-from pages.parts.agreement_tables import show_cases, show_overall, show_pairs
-from pages.parts.agreement_upload import from_tables
-from pages.parts.session import current_settings, require_permission
+from pages.parts.agreement.profiles import show_influence, show_literature, show_readers
+from pages.parts.agreement.source import from_log
+from pages.parts.agreement.tables import show_cases, show_overall, show_pairs
+from pages.parts.agreement.upload import from_tables
+from pages.parts.common.session import current_settings, require_permission
 
 ORIGINS = {"Reads in this log": from_log, "Tables of mine": from_tables}
 VIEWS = {

@@ -10,10 +10,10 @@ from core.services.calibrations import list_calibrations
 from core.services.coverage import coverage_of
 from core.services.selective import selective_of
 from core.services.unlikeness import list_references
-from pages.parts.actions import show_notice
-from pages.parts.calibration_forms import show_new_calibration, show_new_reference
-from pages.parts.calibration_tables import show_calibration, show_reference, show_selective
-from pages.parts.session import current_settings, require_permission
+from pages.parts.calibration.forms import show_new_calibration, show_new_reference
+from pages.parts.calibration.tables import show_calibration, show_reference, show_selective
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
 
 user = require_permission(Permission.SEE_REPORTS)
 settings = current_settings()

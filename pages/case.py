@@ -12,19 +12,19 @@ from core.services.consult_lists import case_consult
 from core.services.next_step import Turn, next_step
 from core.services.review import case_history, open_case
 from core.services.worklist import case_detail
-from pages.parts.actions import has_notice, show_notice
-from pages.parts.answer_form import note_opening
-from pages.parts.case_parts import choose_case, show_header, show_reads, walking_order
-from pages.parts.case_slides import choose_slide, follow_address, show_case_slide, show_flag_on_slide
-from pages.parts.consult_details import show_consult
-from pages.parts.consult_turn import CaseScene, note_moved_on, show_turn
-from pages.parts.details import show_flags, show_history, show_provenance, show_result
-from pages.parts.forms import show_refusal
-from pages.parts.opinion import show_not_taken, show_opinion_form
-from pages.parts.other_systems import show_other_systems
-from pages.parts.quality_report import show_case_quality
-from pages.parts.reading import show_diagnosis, show_no_result, show_reveal, show_review
-from pages.parts.session import current_settings, require_role
+from pages.parts.case.answer_form import note_opening
+from pages.parts.case.details import show_flags, show_history, show_provenance, show_result
+from pages.parts.case.header import choose_case, show_header, show_reads, walking_order
+from pages.parts.case.other_systems import show_other_systems
+from pages.parts.case.reading import show_diagnosis, show_no_result, show_reveal, show_review
+from pages.parts.case.slides import choose_slide, follow_address, show_case_slide, show_flag_on_slide
+from pages.parts.common.actions import has_notice, show_notice
+from pages.parts.common.forms import show_refusal
+from pages.parts.common.session import current_settings, require_role
+from pages.parts.consultations.details import show_consult
+from pages.parts.consultations.opinion import show_not_taken, show_opinion_form
+from pages.parts.consultations.turn import CaseScene, note_moved_on, show_turn
+from pages.parts.quality.report import show_case_quality
 
 # Nothing is added to such a case until somebody opens it again.
 SETTLED = (CaseStatus.RESOLVED, CaseStatus.SIGNED)

@@ -7,9 +7,10 @@ import streamlit as st
 from core.roles import Permission
 from core.services.consult_inbox import consult_inbox, matching
 from core.vocabulary import Urgency
-from pages.parts.actions import show_notice
-from pages.parts.case_parts import end_walk
-from pages.parts.consult_lines import (
+from pages.parts.case.header import end_walk
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.consultations.lines import (
     View,
     choose_view,
     lines_csv,
@@ -19,8 +20,7 @@ from pages.parts.consult_lines import (
     show_empty_view,
     show_table,
 )
-from pages.parts.consult_words import URGENCIES
-from pages.parts.session import current_settings, require_permission
+from pages.parts.consultations.words import URGENCIES
 
 user = require_permission(Permission.GIVE_OPINION)
 settings = current_settings()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.services.story import MINUTES, ChapterKind, story
-from pages.parts.actions import show_notice
-from pages.parts.session import current_settings, require_role
-from pages.parts.story_parts import show_chapter, show_start_over, show_steps
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_role
+from pages.parts.story.chapters import show_chapter, show_start_over, show_steps
 
 user = require_role()
 settings = current_settings()

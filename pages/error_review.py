@@ -10,8 +10,9 @@ from core.services.errors_review import error_gallery
 from core.services.errors_review_values import Level
 from core.services.evaluation_choices import evaluation_choices
 from core.services.evaluation_values import SYSTEM_PREFIX, EvaluationRequest, Unit
-from pages.parts.actions import show_notice
-from pages.parts.error_parts import (
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.errors.gallery import (
     AT,
     WORDS,
     codes_frame,
@@ -21,8 +22,7 @@ from pages.parts.error_parts import (
     show_summary,
     show_walk,
 )
-from pages.parts.evaluation_controls import show_hidden
-from pages.parts.session import current_settings, require_permission
+from pages.parts.evaluation.controls import show_hidden
 
 SIZE = 12
 LEVELS = {"Tiles": Level.TILE, "Slides": Level.SLIDE}

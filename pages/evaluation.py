@@ -15,21 +15,21 @@ from core.services.evaluation_gather import prepare
 from core.services.evaluation_text import size_words
 from core.services.evaluation_values import SYSTEM_PREFIX
 from core.services.robustness import robustness_summary
-from pages.parts.actions import show_notice
-from pages.parts.document_files import offer_document
-from pages.parts.evaluation_controls import choose_request, choose_rule, show_hidden, show_label_import
-from pages.parts.evaluation_kept import kept_comparison, kept_result
-from pages.parts.evaluation_lesions import show_lesions
-from pages.parts.evaluation_more import show_comparison, show_left_out, show_tiles
-from pages.parts.evaluation_robustness import show_robustness
-from pages.parts.evaluation_sections import (
+from pages.parts.common.actions import show_notice
+from pages.parts.common.document_files import offer_document
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.evaluation.controls import choose_request, choose_rule, show_hidden, show_label_import
+from pages.parts.evaluation.kept import kept_comparison, kept_result
+from pages.parts.evaluation.lesions import show_lesions
+from pages.parts.evaluation.more import show_comparison, show_left_out, show_tiles
+from pages.parts.evaluation.robustness import show_robustness
+from pages.parts.evaluation.sections import (
     show_calibration,
     show_classes,
     show_subgroups,
     show_threshold,
 )
-from pages.parts.evaluation_words import auc_words
-from pages.parts.session import current_settings, require_permission
+from pages.parts.evaluation.words import auc_words
 
 
 class Section(StrEnum):

@@ -9,12 +9,12 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.services.explain_slide import slide_explanation
-from pages.parts.actions import show_notice
-from pages.parts.explain_choice import choose_slide
-from pages.parts.explain_similar import show_similar
-from pages.parts.explain_slide import regions_to_remove, show_slide
-from pages.parts.explain_tile import show_tile
-from pages.parts.session import current_settings, require_permission
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.explanation.choice import choose_slide
+from pages.parts.explanation.similar import show_similar
+from pages.parts.explanation.slide import regions_to_remove, show_slide
+from pages.parts.explanation.tile import show_tile
 
 
 class Part(StrEnum):

@@ -13,8 +13,11 @@ from core.services.read_tables import Duplicates
 from core.services.scheme_library import list_schemes
 from core.services.uploads import Layout, with_prefix, with_words
 from core.vocabulary import ReadRole
-from pages.parts.consult_words import ROLES
-from pages.parts.import_parts import (
+from pages.parts.common.reads_mapping import choose_mapping
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.common.table_upload import show_preview, upload_tables
+from pages.parts.consultations.words import ROLES
+from pages.parts.imports.table_import import (
     DUPLICATES,
     SUPERSEDE,
     check_and_import,
@@ -24,9 +27,6 @@ from pages.parts.import_parts import (
     show_done,
     show_history,
 )
-from pages.parts.reads_mapping import choose_mapping
-from pages.parts.session import current_settings, require_permission
-from pages.parts.table_upload import show_preview, upload_tables
 
 READS, PREDICTIONS = "Reads", "Predictions of another system"
 NOUNS = {READS: "reads", PREDICTIONS: "predictions"}

@@ -8,13 +8,13 @@ from core.roles import Permission
 from core.server.auth_settings import read_auth_settings
 from core.services.people import people_log, people_overview
 from core.services.scheme_library import list_schemes
-from pages.parts.actions import show_notice
-from pages.parts.people_forms import show_add_person
-from pages.parts.people_list import choose_person, show_people, show_waiting
-from pages.parts.people_tables import log_frame, matrix_frame
-from pages.parts.person import show_person
-from pages.parts.schemes import show_schemes
-from pages.parts.session import current_settings, require_permission
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.people.forms import show_add_person
+from pages.parts.people.list import choose_person, show_people, show_waiting
+from pages.parts.people.person import show_person
+from pages.parts.people.schemes import show_schemes
+from pages.parts.people.tables import log_frame, matrix_frame
 
 VIEWS = ("People", "What roles may do", "Reading schemes", "History")
 

@@ -10,15 +10,15 @@ from core.errors import SecondReadError
 from core.roles import Permission
 from core.services.quality_cohort import cohort_view
 from core.services.quality_table import quality_table
-from pages.parts.actions import show_notice
-from pages.parts.case_parts import end_walk
-from pages.parts.quality_agreement import show_second_reads
-from pages.parts.quality_cohort import BATCHES, METHODS, show_cohort
-from pages.parts.quality_filters import follow_link, read_query
-from pages.parts.quality_limits import show_limits
-from pages.parts.quality_list import show_list, show_no_slides
-from pages.parts.quality_slide import show_slide
-from pages.parts.session import current_settings, require_permission
+from pages.parts.case.header import end_walk
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.quality.agreement import show_second_reads
+from pages.parts.quality.cohort import BATCHES, METHODS, show_cohort
+from pages.parts.quality.filters import follow_link, read_query
+from pages.parts.quality.limits import show_limits
+from pages.parts.quality.list import show_list, show_no_slides
+from pages.parts.quality.slide import show_slide
 
 
 class View(StrEnum):

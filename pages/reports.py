@@ -13,8 +13,8 @@ from core.roles import Permission
 from core.services.report_files import report_csv, report_document, trend_csv
 from core.services.report_periods import Step, label_of, periods_between
 from core.services.reports import first_read_at, report, reports_of
-from pages.parts.report_parts import STEPS, choose_period, show_measures, show_trend
-from pages.parts.session import current_settings, require_permission
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.reports.measures import STEPS, choose_period, show_measures, show_trend
 
 user = require_permission(Permission.SEE_REPORTS)
 settings = current_settings()

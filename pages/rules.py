@@ -16,11 +16,11 @@ from core.services.rules import (
     rule_history,
     rules_text,
 )
-from pages.parts.actions import attempt, show_notice
-from pages.parts.rules_form import edit_rules
-from pages.parts.rules_preview import show_preview
-from pages.parts.rules_words import show_history, show_rules
-from pages.parts.session import current_settings, require_permission
+from pages.parts.common.actions import attempt, show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.rules.form import edit_rules
+from pages.parts.rules.preview import show_preview
+from pages.parts.rules.words import show_history, show_rules
 
 AT_ONCE = 200
 

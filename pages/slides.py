@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts.actions import show_notice
-from pages.parts.adding import show_folder_form, show_manifest_form, show_upload_form
-from pages.parts.jobs import show_jobs
-from pages.parts.session import current_settings, require_role
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_role
+from pages.parts.slides.adding import show_folder_form, show_manifest_form, show_upload_form
+from pages.parts.slides.jobs import show_jobs
 
 user = require_role()
 settings = current_settings()

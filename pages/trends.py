@@ -7,12 +7,12 @@ import streamlit as st
 from core.roles import Permission
 from core.services.quality_table import quality_table
 from core.services.quality_trends import quality_trends
-from pages.parts.actions import show_notice
-from pages.parts.case_parts import end_walk
-from pages.parts.quality_filters import read_query
-from pages.parts.quality_list import show_no_slides
-from pages.parts.quality_trends import GROUPINGS, show_trends
-from pages.parts.session import current_settings, require_permission
+from pages.parts.case.header import end_walk
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.quality.filters import read_query
+from pages.parts.quality.list import show_no_slides
+from pages.parts.trends.courses import GROUPINGS, show_trends
 
 user = require_permission(Permission.SEE_CASES)
 settings = current_settings()

@@ -8,18 +8,18 @@ from core.errors import InputError
 from core.roles import Permission
 from core.services.audits import audit_view
 from core.services.triage_board import board
-from pages.parts.actions import show_notice
-from pages.parts.session import current_settings, require_permission
-from pages.parts.triage_cases import show_audit, show_chosen
-from pages.parts.triage_numbers import (
+from pages.parts.common.actions import show_notice
+from pages.parts.common.session import current_settings, require_permission
+from pages.parts.triage.cases import show_audit, show_chosen
+from pages.parts.triage.numbers import (
     show_basis,
     show_curve,
     show_numbers,
     show_order,
     show_plan,
 )
-from pages.parts.triage_published import show_literature
-from pages.parts.triage_setting import choose_setting
+from pages.parts.triage.published import show_literature
+from pages.parts.triage.setting import choose_setting
 
 user = require_permission(Permission.SEE_REPORTS)
 settings = current_settings()

@@ -10,13 +10,12 @@ import streamlit as st
 from core.services.day import day_view
 from core.services.triage_board import UNCALIBRATED
 from core.services.worklist_pages import WorklistQuery, worklist_names, worklist_page
-from pages.parts.actions import show_notice
-from pages.parts.case_parts import end_walk, start_walk
-from pages.parts.resources import row_thumbnails
-from pages.parts.session import current_settings, require_role
-from pages.parts.tables import with_short_names, worklist_frame
-from pages.parts.triage_setting import chosen_on_board, show_choice
-from pages.parts.worklist_filters import (
+from pages.parts.case.header import end_walk, start_walk
+from pages.parts.common.actions import show_notice
+from pages.parts.common.resources import row_thumbnails
+from pages.parts.common.session import current_settings, require_role
+from pages.parts.triage.setting import chosen_on_board, show_choice
+from pages.parts.worklist.filters import (
     PAGE,
     PAGE_SIZE,
     choose_order,
@@ -26,7 +25,8 @@ from pages.parts.worklist_filters import (
     query_for,
     show_filters,
 )
-from pages.parts.worklist_parts import COLUMNS, export_list, show_empty, show_failures, show_nothing_found
+from pages.parts.worklist.pieces import COLUMNS, export_list, show_empty, show_failures, show_nothing_found
+from pages.parts.worklist.table import with_short_names, worklist_frame
 
 user = require_role()
 settings = current_settings()

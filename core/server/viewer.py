@@ -18,7 +18,7 @@ from core.slides.raw_tiles import open_deep_zoom
 
 def viewer_dir() -> Path:
     """Return the folder of the viewer's own scripts."""
-    return Path(__file__).resolve().parents[2] / "pages" / "parts" / "viewer_component"
+    return Path(__file__).resolve().parents[2] / "pages" / "parts" / "viewer" / "component"
 
 
 def viewer_assets() -> Assets:

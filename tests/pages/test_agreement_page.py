@@ -16,7 +16,7 @@ from core.services.agreement_view import agreement_choices, agreement_input
 from core.services.answers import Answer
 from core.services.read_import import import_reads
 from core.vocabulary import Blinding, ConsultationType
-from pages.parts import agreement_source
+from pages.parts.agreement import source as agreement_source
 
 VIEWS = ("All readers", "Reader by reader", "Cases", "Each reader", "Before and after the model", "Literature")
 WIDE = "case,reader_1,reader_2,reader_3\n" + "".join(

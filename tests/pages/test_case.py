@@ -10,8 +10,8 @@ from core.server.identity import Role
 from core.services.review import open_case, record_diagnosis, reveal_model
 from core.services.worklist import case_detail
 from core.store.records import ReadStage
-from pages.parts import reading
-from pages.parts.case_slides import Look
+from pages.parts.case import reading
+from pages.parts.case.slides import Look
 
 ADA = "Ada Reader (demonstration)"
 

@@ -29,7 +29,7 @@ from core.vocabulary import (
     SignatureMeaning,
     Urgency,
 )
-from pages.parts.consult_lines import View, lines_csv
+from pages.parts.consultations.lines import View, lines_csv
 
 CASE = "MISSED"
 FIRST, CLEO, DAN = "Another Reader", "Cleo (demonstration)", "Dan (demonstration)"

@@ -17,7 +17,7 @@ from core.services.people import people_overview
 from core.services.scheme_library import list_schemes
 from core.settings import Settings
 from core.store.records import PersonRecord
-from pages.parts.people_tables import browser_in_words, matching, matrix_frame, people_csv
+from pages.parts.people.tables import browser_in_words, matching, matrix_frame, people_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 LEA, BEN = "Lea Lead (demonstration)", "Ben Reader (demonstration)"

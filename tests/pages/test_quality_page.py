@@ -18,7 +18,7 @@ from core.services.quality_second import ask_second_reads
 from core.services.quality_table import quality_table
 from core.settings import Settings
 from core.vocabulary import QcDisposition, QcReason
-from pages.parts.quality_table import export_table
+from pages.parts.quality.table import export_table
 
 QUINN = "Quinn (demonstration)"
 

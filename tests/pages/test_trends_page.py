@@ -10,7 +10,7 @@ from quality_kit import make_cohort
 from core.roles import Role
 from core.services.quality_trends import quality_trends
 from core.settings import Settings
-from pages.parts.quality_trends import days_of, export_trends, filters_of
+from pages.parts.trends.courses import days_of, export_trends, filters_of
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from core.services.consult import request
 from core.services.review import assign, record_diagnosis, reveal_model
 from core.services.worklist_pages import worklist_page
 from core.vocabulary import ConsultationType
-from pages.parts.tables import export_csv, worklist_frame
-from pages.parts.worklist_filters import Whose
+from pages.parts.worklist.filters import Whose
+from pages.parts.worklist.table import export_csv, worklist_frame
 
 ADA = "Ada Reader (demonstration)"
 

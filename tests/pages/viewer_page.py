@@ -8,8 +8,8 @@ import streamlit as st
 from viewer_kit import CASE, FIRST, flags
 
 from core.services.catalogue import list_slides, slide_runs
-from pages.parts.session import current_settings, current_user
-from pages.parts.slide_viewer import CaseView, slide_viewer
+from pages.parts.common.session import current_settings, current_user
+from pages.parts.viewer.slide_viewer import CaseView, slide_viewer
 
 st.set_page_config(layout="wide", page_title="Viewer")
 user = current_user()

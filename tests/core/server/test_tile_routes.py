@@ -118,7 +118,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         return SlidePlace(path)
 
     slides = OpenSlides(locate, lambda place: open_deep_zoom(place.path, mpp=place.mpp), limit=3)
-    assets = load_assets(Path(__file__).parents[3] / "pages" / "parts" / "viewer_component", tmp_path / "none")
+    assets = load_assets(Path(__file__).parents[3] / "pages" / "parts" / "viewer" / "component", tmp_path / "none")
     routes = tile_routes(settings, secret=SECRET, slides=slides, assets=assets)
     client = Client(Starlette(routes=routes))
     claims = demonstration_claims(settings, "Ada", role=Role.PATHOLOGIST)

@@ -1,0 +1,1 @@
+"""The Agreement screen: readers with readers, and the model as one more reader."""

@@ -1,0 +1,1 @@
+"""The Case screen: its header, slides, reads, and what stands behind them."""

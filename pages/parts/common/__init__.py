@@ -1,0 +1,1 @@
+"""Pieces that several screens share: frame, session, forms, tables, badges."""

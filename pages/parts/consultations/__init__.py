@@ -1,0 +1,1 @@
+"""Second opinions, on their own screen and on the Case screen."""

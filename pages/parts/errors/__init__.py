@@ -1,0 +1,1 @@
+"""The Errors screen: what a model missed or called wrongly."""

@@ -1,0 +1,1 @@
+"""The Evaluation screen: a model against a reference."""

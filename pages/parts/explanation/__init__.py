@@ -1,0 +1,1 @@
+"""The Explanation screen: what a call rests on."""

@@ -1,0 +1,1 @@
+"""The Import screen: tables of reads and predictions."""

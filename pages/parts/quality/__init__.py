@@ -1,0 +1,1 @@
+"""The Quality screen: verdicts, cohort, second reads, limits, and one slide."""

@@ -1,0 +1,1 @@
+"""The screen that adds slides and follows jobs."""

@@ -1,0 +1,1 @@
+"""The five-minute story of the demonstration."""

@@ -1,0 +1,1 @@
+"""The Trends screen: quality over time and between batches."""
