@@ -65,7 +65,7 @@ def _cells(beyond: Plane, reach: float, random: Random) -> Plane:
     found = np.zeros(shape, np.float32)
     for _ in range(int(random.integers(0, 60))):
         row, column = (int(random.integers(side)) for side in shape)
-        if random.random() > math.exp(-abs(float(beyond[row, column])) / reach):
+        if random.random() > math.exp(-float(np.abs(beyond[row, column])) / reach):
             continue
         radius = random.uniform(0.6, 1.8)
         near = np.s_[max(row - 5, 0) : row + 6, max(column - 5, 0) : column + 6]
