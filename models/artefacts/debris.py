@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from models.artefacts.change import Change, Image, Plane, changed, density, light
@@ -62,10 +60,11 @@ def _cells(beyond: Plane, reach: float, random: Random) -> Plane:
     """Return (H, W) the strength of loose cells, round and small, fewer the farther from the edge."""
     shape = beyond.shape[0], beyond.shape[1]
     y, x = centred(shape)
+    fewer = np.exp(-np.abs(np.asarray(beyond, np.float32)) / reach)
     found = np.zeros(shape, np.float32)
     for _ in range(int(random.integers(0, 60))):
         row, column = (int(random.integers(side)) for side in shape)
-        if random.random() > math.exp(-float(np.abs(beyond[row, column])) / reach):
+        if random.random() > float(fewer[row, column]):
             continue
         radius = random.uniform(0.6, 1.8)
         near = np.s_[max(row - 5, 0) : row + 6, max(column - 5, 0) : column + 6]
