@@ -16,6 +16,7 @@ from core.qc.faint import faint_tissue
 from core.qc.focus import MIN_FOCUS
 from core.qc.fold import fold_evidence
 from core.qc.grey import GreyMatter, grey_matter
+from core.qc.ground import stain_ground
 from core.qc.pen import pen_mask
 from core.qc.report import StainFacts
 from core.qc.shapes import by_channel, enlarged, pieces_of, reduced, smooth
@@ -96,7 +97,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
-    pale, dark = _stain_masks(survey, tissue & ~pen & ~rims, blurred[0], kind=stain or facts.kind)
+    pale, dark = _stain_masks(survey, density, tissue & ~pen & ~rims & ~blurred[0], kind=stain or facts.kind)
     pale |= faint & ~blurred[0]
     sure = {
         ArtefactClass.OUT_OF_FOCUS: blurred[0],
@@ -181,13 +182,22 @@ def _focus_masks(
 
 
 def _stain_masks(
-    survey: Survey, clean: NDArray[np.bool_], blurred: NDArray[np.bool_], *, kind: str
+    survey: Survey, density: NDArray[np.float32], clean: NDArray[np.bool_], *, kind: str
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    cell, shape = survey.scale.cell, clean.shape
+    """Return what is pale and what is stained over; `clean` is tissue in focus and under nothing."""
+    ground = stain_ground(density.mean(-1), clean, um_per_px=survey.scale.um_per_px)
+    solid, pale_ground = (
+        _mostly(survey, clean & (enlarged(mask, clean.shape) > 0.5)) for mask in (ground.solid, ground.pale)
+    )
+    um_per_px = survey.scale.um_per_px / survey.scale.fine
+    pale, over = badly_stained(survey.stain, solid, pale_ground=pale_ground, kind=kind, um_per_px=um_per_px)
+    return ground.pale_extent(survey.at_map(pale) > 0.5), survey.at_map(over) > 0.5
+
+
+def _mostly(survey: Survey, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (rows, columns) the focus cells that a mask fills by more than half."""
+    cell = survey.scale.cell
     rows, columns = survey.scale.cells
     padded = np.zeros((rows * cell, columns * cell), np.float32)
-    padded[: shape[0], : shape[1]] = clean & ~blurred
-    share = padded.reshape(rows, cell, columns, cell).mean((1, 3))
-    um_per_px = survey.scale.um_per_px / survey.scale.fine
-    pale, over = badly_stained(survey.stain, share > 0.5, kind=kind, um_per_px=um_per_px)
-    return survey.at_map(pale) > 0.5, survey.at_map(over) > 0.5
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    return padded.reshape(rows, cell, columns, cell).mean((1, 3)) > 0.5

@@ -8,9 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.ink import large_pieces
-from core.qc.shapes import grown
-
 PALE_PEAK = {"he": 0.20, "ihc": 0.125, "unknown": 0.125}
 """Density of the darkest structures below which nuclei cannot be told. Medians at 1 um/px: H&E phantoms and templates
 0.36 to 0.53, the real CMU-1 region 0.80, counterstain of IHC 0.23; a third of the dye leaves 0.15 (H&E)."""
@@ -23,17 +20,11 @@ FLATTENED = ((4.0, 0.45), (2.0, 0.7))
 Above 4, the three pixels of smoothing are wider than any nucleus, and a place shows what all of it lets through: with
 15 % of gaps, 10 to 25 % of nuclei of density 0.45 and the rest of 0.13 that is a density of 0.13 to 0.17, and of 0.05
 to 0.06 with a third of the dye; the bound of H&E lies between, at 0.09."""
-MIN_CORE_CELLS = 100
-"""Cells of a pale place that is large enough to have a border of its own: 0.1 mm2."""
-BORDER_CELLS = 4
-"""How wide that border, in which the stain fades, is at most."""
 OVER_DENSITY = 0.95
 """Mean density of tissue above which it is stained over: the real CMU-1 region has 0.37 to 0.55 on average."""
-LEVELS = 3
+LEVELS = 2
 """Measures of a cell: the fields of `StainLevels`."""
 GLASS_DENSITY = 0.03
-MAX_GLASS = 0.45
-"""Share of glass in a cell above which it is fat or a border, whose few walls say nothing about the stain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +35,6 @@ class StainLevels:
     """Highest smoothed mean density in the cell: a nucleus, if there is one."""
     mean: NDArray[np.float32]
     """Mean density of what is not glass."""
-    glass: NDArray[np.float32]
-    """Share of the cell that is glass, 0-1."""
 
 
 def stain_levels(density: NDArray[np.float32], *, cell_px: int) -> StainLevels:
@@ -62,42 +51,36 @@ def stain_levels(density: NDArray[np.float32], *, cell_px: int) -> StainLevels:
     stained = np.where(clear, 0, calm).sum((1, 3), dtype=np.float32)
     count = cell_px**2 - clear.sum((1, 3))
     mean = stained / np.maximum(count, 1)
-    return StainLevels(calm.max((1, 3)), mean.astype(np.float32), clear.mean((1, 3)).astype(np.float32))
+    return StainLevels(calm.max((1, 3)), mean.astype(np.float32))
 
 
 def badly_stained(
-    levels: StainLevels, tissue: NDArray[np.bool_], *, kind: str, um_per_px: float
+    levels: StainLevels, solid: NDArray[np.bool_], *, pale_ground: NDArray[np.bool_], kind: str, um_per_px: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Tell pale and over-stained cells.
 
+    Within its own slide a place is pale where both its nuclei and its ground are: stroma may hold no nucleus, and fat
+    no ground. By itself nuclei tell.
+
     Args:
         levels: Of all cells.
-        tissue: (rows, columns) cells that are in focus and mostly clean tissue.
+        solid: (rows, columns) cells that are in focus and mostly clean tissue, not fat.
+        pale_ground: (rows, columns) cells whose ground is pale within its own slide.
         kind: Of the stain: "he", "ihc" or "unknown".
         um_per_px: Scale at which the peaks were seen.
 
     Returns:
         Masks (rows, columns): pale, stained over.
     """
-    solid = tissue & (levels.glass < MAX_GLASS) & (levels.peak > 0)
-    if not solid.any():
-        return np.zeros_like(tissue), np.zeros_like(tissue)
-    around = _mean_around(levels.peak, solid, edge=NEIGHBOURS[kind])
+    told = solid & (levels.peak > 0)
+    if not told.any():
+        return np.zeros_like(solid), np.zeros_like(solid)
+    around = _mean_around(levels.peak, told, edge=NEIGHBOURS[kind])
     least = PALE_PEAK[kind] * next((factor for coarser, factor in FLATTENED if um_per_px > coarser), 1.0)
-    usual = float(np.median(around[solid]))
-    pale = _outlined(solid & ((around < least) | (around < PALE_SHARE[kind] * usual)), around, solid)
-    over = solid & (_mean_around(levels.mean, solid, edge=3) > OVER_DENSITY)
+    usual = float(np.median(around[told]))
+    pale = told & ((around < least) | (pale_ground & (around < PALE_SHARE[kind] * usual)))
+    over = told & (_mean_around(levels.mean, told, edge=3) > OVER_DENSITY)
     return pale, over
-
-
-def _outlined(pale: NDArray[np.bool_], around: NDArray[np.float32], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Extend large pale places to where the stain is half way between theirs and that of the rest."""
-    large = large_pieces(pale, at_least_px=MIN_CORE_CELLS)
-    rest = solid & ~pale
-    if not large.any() or not rest.any():
-        return pale
-    half_way = (float(np.median(around[large])) + float(np.median(around[rest]))) / 2
-    return pale | grown(large, into=solid & (around < half_way), steps=BORDER_CELLS)
 
 
 def _mean_around(values: NDArray[np.float32], chosen: NDArray[np.bool_], *, edge: int) -> NDArray[np.float32]:

@@ -220,4 +220,4 @@ def _cells_of(pixels: RgbImage, scale: SurveyScale, mask: TissueMask) -> NDArray
     padded = np.pad(density, missing, mode="symmetric") if any(after for _, after in missing) else density
     bands = band_sums(padded, um_per_px=scale.um_per_px / scale.fine, cell_px=cell_px)
     levels = stain_levels(padded, cell_px=cell_px)
-    return np.concatenate([bands.sums, np.stack([levels.peak, levels.mean, levels.glass], axis=-1)], axis=-1)
+    return np.concatenate([bands.sums, np.stack([levels.peak, levels.mean], axis=-1)], axis=-1)

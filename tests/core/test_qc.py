@@ -193,7 +193,7 @@ def survey_of(scale: SurveyScale) -> Survey:
     rows, columns = scale.cells
     plain = np.ones((rows, columns), np.float32)
     rgb = np.full((scale.size.height, scale.size.width, 3), 150, np.uint8)
-    return Survey(scale, rgb, BandSums(np.zeros((rows, columns, 5), np.float32), 16), StainLevels(plain, plain, plain))
+    return Survey(scale, rgb, BandSums(np.zeros((rows, columns, 5), np.float32), 16), StainLevels(plain, plain))
 
 
 def test_areas_shares_score_and_disagreements_of_a_literal_map() -> None:
