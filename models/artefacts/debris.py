@@ -64,7 +64,7 @@ def _cells(beyond: Plane, reach: float, random: Random) -> Plane:
     found = np.zeros(shape, np.float32)
     for _ in range(int(random.integers(0, 60))):
         row, column = (int(random.integers(side)) for side in shape)
-        if random.random() > float(fewer[row, column]):
+        if random.random() > fewer[row, column]:
             continue
         radius = random.uniform(0.6, 1.8)
         near = np.s_[max(row - 5, 0) : row + 6, max(column - 5, 0) : column + 6]
