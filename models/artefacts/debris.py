@@ -63,7 +63,7 @@ def _cells(beyond: Plane, reach: float, random: Random) -> Plane:
     fewer = np.exp(-np.abs(np.asarray(beyond, np.float32)) / reach)
     found = np.zeros(shape, np.float32)
     for _ in range(int(random.integers(0, 60))):
-        row, column = (int(random.integers(side)) for side in shape)
+        row, column = int(random.integers(0, shape[0])), int(random.integers(0, shape[1]))
         if random.random() > fewer[row, column]:
             continue
         radius = random.uniform(0.6, 1.8)
