@@ -97,8 +97,10 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
-    pale, dark = _stain_masks(survey, density, tissue & ~pen & ~rims & ~blurred[0], kind=stain or facts.kind)
-    pale |= faint & ~blurred[0]
+    pale, dark = _stain_masks(
+        survey, density, tissue & ~pen & ~rims & ~blurred[0], faint=faint, kind=stain or facts.kind
+    )
+    pale &= ~blurred[0]
     sure = {
         ArtefactClass.OUT_OF_FOCUS: blurred[0],
         ArtefactClass.FOLD: folds.sure,
@@ -182,22 +184,40 @@ def _focus_masks(
 
 
 def _stain_masks(
-    survey: Survey, density: NDArray[np.float32], clean: NDArray[np.bool_], *, kind: str
+    survey: Survey,
+    density: NDArray[np.float32],
+    clean: NDArray[np.bool_],
+    *,
+    faint: NDArray[np.bool_],
+    kind: str,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return what is pale and what is stained over; `clean` is tissue in focus and under nothing."""
+    """Return what is pale and what is stained over.
+
+    Args:
+        survey: Of the slide.
+        density: (H, W, 3) optical density against glass.
+        clean: (H, W) tissue in focus and under nothing.
+        faint: (H, W) what is too pale for the tissue mask; fat is as well.
+        kind: Of the stain.
+    """
     ground = stain_ground(density.mean(-1), clean, um_per_px=survey.scale.um_per_px)
-    solid, pale_ground = (
-        _mostly(survey, clean & (enlarged(mask, clean.shape) > 0.5)) for mask in (ground.solid, ground.pale)
-    )
+    solid = enlarged(ground.solid, clean.shape) > 0.5
     um_per_px = survey.scale.um_per_px / survey.scale.fine
-    pale, over = badly_stained(survey.stain, solid, pale_ground=pale_ground, kind=kind, um_per_px=um_per_px)
-    return ground.pale_extent(survey.at_map(pale) > 0.5), survey.at_map(over) > 0.5
+    pale, over = badly_stained(
+        survey.stain,
+        _by_cell(survey, clean & solid) > 0.5,
+        ground=_by_cell(survey, enlarged(ground.mean, clean.shape)),
+        kind=kind,
+        um_per_px=um_per_px,
+    )
+    found = ground.pale_extent(survey.at_map(pale) > 0.5)
+    return found | (faint & solid), survey.at_map(over) > 0.5
 
 
-def _mostly(survey: Survey, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (rows, columns) the focus cells that a mask fills by more than half."""
+def _by_cell(survey: Survey, values: NDArray[np.float32] | NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return (rows, columns) the mean of the map's values in every focus cell, 0 beyond the map."""
     cell = survey.scale.cell
     rows, columns = survey.scale.cells
     padded = np.zeros((rows * cell, columns * cell), np.float32)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    return padded.reshape(rows, cell, columns, cell).mean((1, 3)) > 0.5
+    padded[: values.shape[0], : values.shape[1]] = values
+    return padded.reshape(rows, cell, columns, cell).mean((1, 3))

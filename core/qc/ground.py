@@ -26,9 +26,6 @@ GLASS_DENSITY = 0.006
 """The same, at least: noise of glass."""
 MAX_GLASS = 0.45
 """Share of glass above which a place is fat or a border, whose few walls say nothing about the stain."""
-PALE_GROUND = 0.62
-"""Share of the usual density below which the ground is pale: fields of H&E and IHC phantoms lie above 0.61 in 95 of
-100 places, and at 0.36 with a third of the dye."""
 CORE_MM2 = 0.05
 """Area of a pale place that is large enough to have a border of its own."""
 BORDER_UM = 160.0
@@ -43,8 +40,6 @@ class StainGround:
     """Mean density of what is not glass."""
     glass: NDArray[np.float32]
     """Share of the tissue that is glass, 0-1; 1 where there is no tissue."""
-    usual: float
-    """Median density of the slide's tissue without glass; 0 without tissue."""
     factor: int
     """Pixels of the picture along the edge of a place."""
     um_per_px: float
@@ -54,11 +49,6 @@ class StainGround:
     def solid(self) -> NDArray[np.bool_]:
         """Where enough matter is to tell the stain."""
         return self.glass < MAX_GLASS
-
-    @property
-    def pale(self) -> NDArray[np.bool_]:
-        """Where the ground is pale within its own slide."""
-        return self.solid & (self.mean < PALE_GROUND * self.usual)
 
     def pale_extent(self, pale: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Extend large pale places to where the ground is half way between theirs and that of the rest.
@@ -91,7 +81,6 @@ def stain_ground(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_
     matter = inside & (calm > GLASS_DENSITY)
     usual = float(np.median(calm[matter])) if matter.any() else 0.0
     matter &= calm > GLASS_SHARE * usual
-    usual = float(np.median(calm[matter])) if matter.any() else 0.0
     work_um = um_per_px * first * second
     sigma_px = min(SMOOTHING_UM / work_um, 0.1 * min(inside.shape) / second)
 
@@ -105,7 +94,6 @@ def stain_ground(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_
     return StainGround(
         np.where(nowhere, 0, mean).astype(np.float32),
         np.where(nowhere, 1, glass).astype(np.float32),
-        usual,
         first * second,
         work_um,
     )
