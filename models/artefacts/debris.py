@@ -58,12 +58,12 @@ def _eaten(beyond: Plane, random: Random) -> Plane:
 
 def _cells(beyond: Plane, reach: float, random: Random) -> Plane:
     """Return (H, W) the strength of loose cells, round and small, fewer the farther from the edge."""
-    shape = beyond.shape[0], beyond.shape[1]
+    shape: tuple[int, int] = (beyond.shape[0], beyond.shape[1])
     y, x = centred(shape)
     fewer = np.exp(-np.abs(np.asarray(beyond, np.float32)) / reach)
     found = np.zeros(shape, np.float32)
     for _ in range(int(random.integers(0, 60))):
-        row, column = int(random.integers(0, shape[0])), int(random.integers(0, shape[1]))
+        row, column = (int(random.integers(side)) for side in shape)
         if random.random() > fewer[row, column]:
             continue
         radius = random.uniform(0.6, 1.8)
