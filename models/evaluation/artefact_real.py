@@ -1,6 +1,7 @@
 """Real pictures, for checking only: nothing here was learnt from or chosen on.
 
-`idc_by_eye.csv` names breast patches of validation and test patients in which a person saw an artefact, written down
+Patches of training patients in which a person saw an artefact are learnt from (models/configs/artefacts_seen.csv); these
+are of other patients. `idc_by_eye.csv` names breast patches of validation and test patients in which a person saw an artefact, written down
 before any network had looked at them. They come from the patches that `models.artefacts.sources.is_clean` refuses (and
 three blurred ones that it lets through), so they are the plain cases.
 """
@@ -29,7 +30,8 @@ Numbers = dict[str, float]
 FloatArray = NDArray[np.float64]
 
 INK = "ink_of_margin"
-"""Ink that the pathologist put on the specimen's surface: no fault of the slide, but nothing to read a tumour from."""
+"""Ink that the pathologist put on the specimen's surface: no fault of the slide, but nothing to read a tumour from. Of
+the classes it is pen."""
 BY_EYE = "idc_by_eye.csv"
 ACCEPTED = "accepted"
 """Patches that `is_clean` lets through; nobody looked at each."""
@@ -77,7 +79,8 @@ def breast_by_eye(
         estimate = with_intervals(
             truth, scores, np.concatenate([groups[chosen], of_good]), metrics={"auroc": auc}, draws=300
         )["auroc"]
-        exact = float((p[chosen].argmax(1) == CLASSES.index(kind)).mean()) if kind in CLASSES[1:] else float("nan")
+        name = "pen" if kind == INK else kind
+        exact = float((p[chosen].argmax(1) == CLASSES.index(name)).mean()) if kind != CLEAN else float("nan")
         found[kind] = {
             "n": int(chosen.sum()),
             **{f"auroc_{name}": value for name, value in estimate.as_dict().items()},
