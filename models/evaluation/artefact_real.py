@@ -1,9 +1,9 @@
 """Real pictures, for checking only: nothing here was learnt from or chosen on.
 
-Patches of training patients in which a person saw an artefact are learnt from (models/configs/artefacts_seen.csv); these
-are of other patients. `idc_by_eye.csv` names breast patches of validation and test patients in which a person saw an artefact, written down
-before any network had looked at them. They come from the patches that `models.artefacts.sources.is_clean` refuses (and
-three blurred ones that it lets through), so they are the plain cases.
+Patches of training patients in which a person saw an artefact are learnt from (models/configs/artefacts_seen.csv);
+these are of others: `idc_by_eye.csv` names breast patches of validation and test patients in which a person saw an artefact,
+written down before any network had looked at them. They come from the patches that `models.artefacts.sources.is_clean`
+refuses (and three blurred ones that it lets through), so they are the plain cases.
 """
 
 from __future__ import annotations
