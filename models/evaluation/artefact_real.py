@@ -1,7 +1,7 @@
 """Real pictures, for checking only: nothing here was learnt from or chosen on.
 
 Patches of training patients in which a person saw an artefact are learnt from (models/configs/artefacts_seen.csv);
-these are of others: `idc_by_eye.csv` names breast patches of validation and test patients in which a person saw an artefact,
+these are of others: `idc_by_eye.csv` names breast patches of validation and test patients in which a person saw one,
 written down before any network had looked at them. They come from the patches that `models.artefacts.sources.is_clean`
 refuses (and three blurred ones that it lets through), so they are the plain cases.
 """
