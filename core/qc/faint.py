@@ -51,7 +51,9 @@ def faint_tissue(
     faint = (mean > MIN_DENSITY) & (colour > MIN_COLOUR) & (colour > GREY_SHARE * mean) & (rough > MIN_ROUGHNESS) & ~ink
     solid = reduced(known, factor) > 0.5
     whole = close_gaps(solid | faint, radius_px=2 * SMOOTHING_UM / work_um)
-    wide = opened(whole & ~solid & ~ink, edge_px=2 * max(1, round(MIN_WIDTH_UM / work_um / 2)) + 1)
+    pale, half_px = whole & ~solid & ~ink, max(1, round(MIN_WIDTH_UM / work_um / 2))
+    # Opening cuts corners off; what is left grows back into them, so that no gap stays beside known tissue.
+    wide = grown(opened(pale, edge_px=2 * half_px + 1), into=pale, steps=half_px)
     beside = grown(solid, into=wide) & wide
     return (enlarged(beside, known.shape) > 0.5) & ~known
 

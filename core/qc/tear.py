@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,10 @@ from core.ink import SQUARE
 from core.qc.shapes import Pieces, enlarged, grown, opened, pieces_of, reduced, smooth
 from core.tissue import close_gaps
 
-GLASS_DENSITY = 0.035
-"""Density in the darkest channel below which glass is seen."""
+GLASS_DENSITY = (0.012, 0.035)
+GLASS_SHARE = 0.3
+"""Density in the darkest channel below which glass is seen: that share of the slide's usual density, within these
+bounds. The ground of IHC has 0.08, so that half of what is glass in H&E would be tissue there."""
 SMOOTHING_UM = 4.0
 WORK_UM_PER_PX = 8.0
 MIN_LENGTH_UM = 200.0
@@ -29,6 +32,10 @@ MIN_STRAIGHTNESS = 0.7
 BESIDE_UM = 120.0
 MAX_GAPS_BESIDE = 0.05
 """Share of other gaps within that distance, of those about as wide as half of it: clefts between fibres are not."""
+BRIDGE_UM = 56.0
+"""Length of fibres that bridge a tear, so that it goes on behind them."""
+MIN_ALIGNMENT = 0.75
+"""Cosine between where a tear heads and where what goes on leads: 41 degrees."""
 OUTLINE_SHARE = 0.5
 """Share of the tissue's usual density at which a tear ends: half way from glass to tissue."""
 OUTLINE_UM = 8.0
@@ -56,7 +63,9 @@ def tear_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
         um_per_px: Scale of both.
     """
     factor = max(1, int(WORK_UM_PER_PX / um_per_px))
-    clear = smooth(reduced(density.max(-1), factor), sigma_px=SMOOTHING_UM / um_per_px / factor) < GLASS_DENSITY
+    usual = float(np.median(density.max(-1)[tissue])) if tissue.any() else 0.0
+    glass = float(np.clip(GLASS_SHARE * usual, *GLASS_DENSITY))
+    clear = smooth(reduced(density.max(-1), factor), sigma_px=SMOOTHING_UM / um_per_px / factor) < glass
     solid, work_um = reduced(tissue, factor) > 0.5, um_per_px * factor
     within = close_gaps(solid, radius_px=min(CLOSING_UM / work_um, 0.1 * min(solid.shape)))
     pieces = pieces_of(np.asarray(ndimage.binary_opening(clear & within), np.bool_), at_least_px=4)
@@ -69,19 +78,21 @@ def tear_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
     # Chains of fat cells branch and turn.
     slit &= pieces.extent_px >= MIN_STRAIGHTNESS * pieces.length_px
     sure = _in_solid_tissue(pieces, clear & within, chosen=slit, reach_px=max(2, round(BESIDE_UM / work_um)))
-    return TearEvidence(*(_outlined(pieces.where(chosen), density, tissue, um_per_px) for chosen in (sure, maybe)))
+    sure = _continued(pieces, sure, reach_px=max(2, round(BRIDGE_UM / work_um)))
+    outlined = (
+        _outlined(pieces.where(chosen), density, limit=max(OUTLINE_SHARE * usual, glass), um_per_px=um_per_px)
+        for chosen in (sure, sure | maybe)
+    )
+    return TearEvidence(*outlined)
 
 
 def _outlined(
-    slits: NDArray[np.bool_], density: NDArray[np.float32], tissue: NDArray[np.bool_], um_per_px: float
+    slits: NDArray[np.bool_], density: NDArray[np.float32], *, limit: float, um_per_px: float
 ) -> NDArray[np.bool_]:
-    """Return slits at full scale, out to where density is half way to that of tissue."""
-    coarse = enlarged(slits, tissue.shape) > 0.5
-    if not coarse.any():
-        return coarse
+    """Return slits at full scale, out to where the darkest channel reaches a density."""
     darkest = density.max(-1)
-    limit = OUTLINE_SHARE * float(np.median(darkest[tissue]))
-    if limit < 2 * GLASS_DENSITY:  # in pale tissue what counts as glass reaches half way already
+    coarse = enlarged(slits, darkest.shape) > 0.5
+    if not coarse.any():
         return coarse
     light = smooth(darkest, sigma_px=SMOOTHING_UM / 2 / um_per_px) < limit
     return grown(coarse, into=light, steps=round(OUTLINE_UM / um_per_px))
@@ -100,3 +111,44 @@ def _in_solid_tissue(
         others = opened(clear[rows, columns] & ~own, edge_px=2 * max(1, round(pieces.width_px[label] / 4)) + 1)
         solid[label] = float(others[beside].mean()) <= MAX_GAPS_BESIDE
     return solid
+
+
+def _continued(pieces: Pieces, chosen: NDArray[np.bool_], *, reach_px: int) -> NDArray[np.bool_]:
+    """Add the pieces that lie ahead of the tips of chosen ones: behind fibres that bridge a tear it goes on."""
+    found = chosen.copy()
+    boxes = ndimage.find_objects(pieces.labels)
+    waiting = [int(label) for label in np.flatnonzero(chosen[1:]) + 1]
+    while waiting:
+        label = waiting.pop()
+        for tip, heading in _tips(_points(pieces, boxes, label), reach_px=reach_px):
+            rows, columns = (slice(max(int(at) - reach_px, 0), int(at) + reach_px + 1) for at in tip)
+            for other in np.unique(pieces.labels[rows, columns]):
+                if other == 0 or found[other]:
+                    continue
+                points = _points(pieces, boxes, int(other)) - tip
+                away = np.hypot(*points.T)
+                farthest = int(np.argmax(away))
+                if points[farthest] @ heading >= MIN_ALIGNMENT * away[farthest] and away[farthest] > reach_px:
+                    found[other] = True
+                    waiting.append(int(other))
+    return found
+
+
+def _points(pieces: Pieces, boxes: Sequence[tuple[slice, ...]], label: int) -> NDArray[np.float64]:
+    """Return (n, 2) rows and columns of the pixels of a piece."""
+    rows, columns = boxes[label - 1]
+    return np.argwhere(pieces.labels[rows, columns] == label) + np.array([rows.start, columns.start], np.float64)
+
+
+def _tips(points: NDArray[np.float64], *, reach_px: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return both ends of a piece: its outermost pixel, and the direction in which the piece points there, length 1."""
+    centred = points - points.mean(0)
+    along = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    tips: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    for side in (along, -along):
+        tip = points[int(np.argmax(side))]
+        behind = points[(side < side.max() - reach_px) & (side >= side.max() - 3 * reach_px)]
+        if len(behind):
+            heading = tip - behind.mean(0)
+            tips.append((tip, heading / np.hypot(*heading)))
+    return tips
