@@ -21,7 +21,7 @@ from core.server.return_to import ReturnTo
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
 from core.server.viewer import viewer_routes
-from core.services.worker import supervise
+from core.services.queue.worker import supervise
 from core.settings import Settings
 
 SETTINGS = Settings.from_environment()

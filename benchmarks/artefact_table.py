@@ -18,8 +18,8 @@ from PIL import Image
 from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ArtefactClass
 from core.qc.comparison import compare_masks
-from core.services.qc_measure import measure_slide
-from core.services.qc_network import ArtefactNetwork, artefact_network
+from core.services.quality.measure import measure_slide
+from core.services.quality.network import ArtefactNetwork, artefact_network
 from core.settings import Settings
 from core.slides import open_slide
 from models.cards import SHIPPED, load_card

@@ -30,12 +30,13 @@ from core.domain import Size, SlideStatus, Stain
 from core.phantom import GrowthPattern, Lesion, PhantomSpec, TissueMix, write_phantom
 from core.phantom.cases import SCANNERS
 from core.phantom.tissue_layout import empty_plan
-from core.services import analyse, catalogue
-from core.services.aggregator_training import TrainingRequest, train_aggregator
-from core.services.aggregators import apply_active, load_active, target_of
+from core.services import catalogue
+from core.services.analysis import analyse
+from core.services.analysis.aggregators import apply_active, load_active, target_of
+from core.services.analysis.deciding import rule_score
+from core.services.analysis.run_files import RunFolder
 from core.services.catalogue import SlideRequest
-from core.services.deciding import rule_score
-from core.services.run_files import RunFolder
+from core.services.training.aggregator_training import TrainingRequest, train_aggregator
 from core.settings import Settings
 from core.store.records import RunRecord
 from models.aggregators.cards import read_aggregator_card

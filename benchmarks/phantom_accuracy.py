@@ -20,8 +20,9 @@ from sklearn.metrics import roc_auc_score
 from core.domain import SlideStatus
 from core.phantom.cohort import write_cohort
 from core.phantom.truth import TUMOUR
-from core.services import analyse, catalogue
-from core.services.run_files import RunFolder
+from core.services import catalogue
+from core.services.analysis import analyse
+from core.services.analysis.run_files import RunFolder
 from core.settings import Settings
 
 RASTER_PX = 16

@@ -31,8 +31,8 @@ from core.phantom import Artefact, ArtefactKind, PhantomSpec, TissueMix, write_p
 from core.phantom.artefacts import plant_artefacts  # noqa: E402
 from core.phantom.populate import make_plan  # noqa: E402
 from core.qc.classes import ArtefactClass  # noqa: E402
-from core.services.qc_measure import QcResult, measure_slide  # noqa: E402
-from core.services.qc_network import ArtefactNetwork, artefact_network  # noqa: E402
+from core.services.quality.measure import QcResult, measure_slide  # noqa: E402
+from core.services.quality.network import ArtefactNetwork, artefact_network  # noqa: E402
 from core.settings import Settings  # noqa: E402
 from core.slides import open_slide  # noqa: E402
 

@@ -55,8 +55,8 @@ def _measure_apart(slide: Path, *, with_network: bool) -> None:
 
 
 def _measured(slide: Path, *, with_network: bool) -> None:
-    from core.services.qc_measure import measure_slide
-    from core.services.qc_network import ArtefactNetwork, artefact_network
+    from core.services.quality.measure import measure_slide
+    from core.services.quality.network import ArtefactNetwork, artefact_network
     from core.settings import Settings
     from core.slides import open_slide
 

@@ -83,7 +83,7 @@ JOB = """
 import itertools, sys
 from pathlib import Path
 from core.domain import Stain
-from core.services.analyse import analyse_slide
+from core.services.analysis.analyse import analyse_slide
 from core.services.catalogue import SlideRequest, add_slides
 from core.settings import Settings
 settings = Settings(home=Path(sys.argv[1]))

@@ -21,11 +21,11 @@ from sqlite_utils import Database
 
 from core.domain import FlagKind
 from core.roles import Role
-from core.services.consult_lists import waiting
-from core.services.day import day_view
-from core.services.triage_board import board
-from core.services.triage_setting import Setting, SettingKind
-from core.services.worklist_pages import WorklistOrder, WorklistQuery, worklist_names, worklist_page
+from core.services.cases.day import day_view
+from core.services.cases.worklist_pages import WorklistOrder, WorklistQuery, worklist_names, worklist_page
+from core.services.consultations.lists import waiting
+from core.services.triage.board import board
+from core.services.triage.setting import Setting, SettingKind
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.events import COLUMNS, GENESIS, Action, event_hash

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.roles import Permission
-from core.services.agreement_files import agreement_csv, agreement_json
+from core.services.agreement.files import agreement_csv, agreement_json
 from pages.parts.agreement.profiles import show_influence, show_literature, show_readers
 from pages.parts.agreement.source import from_log
 from pages.parts.agreement.tables import show_cases, show_overall, show_pairs

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.roles import Permission
-from core.services.calibration_making import list_seen_models
-from core.services.calibrations import list_calibrations
-from core.services.coverage import coverage_of
-from core.services.selective import selective_of
-from core.services.unlikeness import list_references
+from core.services.analysis.unlikeness import list_references
+from core.services.calibration.calibrations import list_calibrations
+from core.services.calibration.coverage import coverage_of
+from core.services.calibration.making import list_seen_models
+from core.services.evaluation.selective import selective_of
 from pages.parts.calibration.forms import show_new_calibration, show_new_reference
 from pages.parts.calibration.tables import show_calibration, show_reference, show_selective
 from pages.parts.common.actions import show_notice

@@ -8,10 +8,10 @@ import streamlit as st
 
 from core.domain import CaseStatus
 from core.errors import NotFoundError
-from core.services.consult_lists import case_consult
-from core.services.next_step import Turn, next_step
-from core.services.review import case_history, open_case
-from core.services.worklist import case_detail
+from core.services.cases.review import case_history, open_case
+from core.services.cases.worklist import case_detail
+from core.services.consultations.lists import case_consult
+from core.services.consultations.next_step import Turn, next_step
 from pages.parts.case.answer_form import note_opening
 from pages.parts.case.details import show_flags, show_history, show_provenance, show_result
 from pages.parts.case.header import choose_case, show_header, show_reads, walking_order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.roles import Permission
-from core.services.consult_inbox import consult_inbox, matching
+from core.services.consultations.inbox import consult_inbox, matching
 from core.vocabulary import Urgency
 from pages.parts.case.header import end_walk
 from pages.parts.common.actions import show_notice

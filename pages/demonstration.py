@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.services.story import MINUTES, ChapterKind, story
+from core.services.story.story import MINUTES, ChapterKind, story
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_role
 from pages.parts.story.chapters import show_chapter, show_start_over, show_steps

@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.roles import Permission
-from core.services.errors_review import error_gallery
-from core.services.errors_review_values import Level
-from core.services.evaluation_choices import evaluation_choices
-from core.services.evaluation_values import SYSTEM_PREFIX, EvaluationRequest, Unit
+from core.services.error_review.reviews import error_gallery
+from core.services.error_review.values import Level
+from core.services.evaluation.choices import evaluation_choices
+from core.services.evaluation.values import SYSTEM_PREFIX, EvaluationRequest, Unit
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_permission
 from pages.parts.errors.gallery import (

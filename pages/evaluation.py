@@ -9,12 +9,12 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.roles import Permission
-from core.services.evaluation_choices import evaluation_choices
-from core.services.evaluation_document import evaluation_document
-from core.services.evaluation_gather import prepare
-from core.services.evaluation_text import size_words
-from core.services.evaluation_values import SYSTEM_PREFIX
-from core.services.robustness import robustness_summary
+from core.services.evaluation.choices import evaluation_choices
+from core.services.evaluation.document import evaluation_document
+from core.services.evaluation.gather import prepare
+from core.services.evaluation.robustness import robustness_summary
+from core.services.evaluation.text import size_words
+from core.services.evaluation.values import SYSTEM_PREFIX
 from pages.parts.common.actions import show_notice
 from pages.parts.common.document_files import offer_document
 from pages.parts.common.session import current_settings, require_permission

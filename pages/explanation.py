@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.roles import Permission
-from core.services.explain_slide import slide_explanation
+from core.services.explanation.slide import slide_explanation
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_permission
 from pages.parts.explanation.choice import choose_slide

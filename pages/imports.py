@@ -7,11 +7,11 @@ from functools import partial
 import streamlit as st
 
 from core.roles import Permission
-from core.services.prediction_import import import_prediction_table
-from core.services.read_import import PLAIN, import_read_table
-from core.services.read_tables import Duplicates
-from core.services.scheme_library import list_schemes
-from core.services.uploads import Layout, with_prefix, with_words
+from core.services.agreement.read_tables import Duplicates
+from core.services.imports.predictions import import_prediction_table
+from core.services.imports.reads import PLAIN, import_read_table
+from core.services.imports.uploads import Layout, with_prefix, with_words
+from core.services.rules.scheme_library import list_schemes
 from core.vocabulary import ReadRole
 from pages.parts.common.reads_mapping import choose_mapping
 from pages.parts.common.session import current_settings, require_permission

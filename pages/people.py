@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.auth_settings import read_auth_settings
-from core.services.people import people_log, people_overview
-from core.services.scheme_library import list_schemes
+from core.services.people.people import people_log, people_overview
+from core.services.rules.scheme_library import list_schemes
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_permission
 from pages.parts.people.forms import show_add_person

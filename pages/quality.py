@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.roles import Permission
-from core.services.quality_cohort import cohort_view
-from core.services.quality_table import quality_table
+from core.services.quality.cohort import cohort_view
+from core.services.quality.table import quality_table
 from pages.parts.case.header import end_walk
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_permission

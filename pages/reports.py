@@ -10,9 +10,9 @@ import streamlit as st
 from core.documents import to_html, to_pdf
 from core.errors import InputError
 from core.roles import Permission
-from core.services.report_files import report_csv, report_document, trend_csv
-from core.services.report_periods import Step, label_of, periods_between
-from core.services.reports import first_read_at, report, reports_of
+from core.services.reports.files import report_csv, report_document, trend_csv
+from core.services.reports.periods import Step, label_of, periods_between
+from core.services.reports.reports import first_read_at, report, reports_of
 from pages.parts.common.session import current_settings, require_permission
 from pages.parts.reports.measures import STEPS, choose_period, show_measures, show_trend
 

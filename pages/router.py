@@ -13,8 +13,8 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import user_of
-from core.services.consult_inbox import count_to_do
-from core.services.demo_start import is_demonstration
+from core.services.consultations.inbox import count_to_do
+from core.services.story.start import is_demonstration
 from pages.parts.common.frame import ICON, SIDEBAR_PX, Group, Link, show_banner, show_footer, show_sidebar
 from pages.parts.common.session import current_settings, current_visit
 from pages.parts.common.sign_in import show_gate

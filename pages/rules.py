@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.roles import Permission
-from core.services.flagging import cases_due
-from core.services.rules import (
+from core.services.rules.flagging import cases_due
+from core.services.rules.rules import (
     activate_rules,
     apply_rules,
     draft_rules,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.roles import Permission
-from core.services.quality_table import quality_table
-from core.services.quality_trends import quality_trends
+from core.services.quality.table import quality_table
+from core.services.quality.trends import quality_trends
 from pages.parts.case.header import end_walk
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_permission

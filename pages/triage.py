@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.errors import InputError
 from core.roles import Permission
-from core.services.audits import audit_view
-from core.services.triage_board import board
+from core.services.triage.audits import audit_view
+from core.services.triage.board import board
 from pages.parts.common.actions import show_notice
 from pages.parts.common.session import current_settings, require_permission
 from pages.parts.triage.cases import show_audit, show_chosen

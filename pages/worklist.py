@@ -7,9 +7,9 @@ from functools import partial
 
 import streamlit as st
 
-from core.services.day import day_view
-from core.services.triage_board import UNCALIBRATED
-from core.services.worklist_pages import WorklistQuery, worklist_names, worklist_page
+from core.services.cases.day import day_view
+from core.services.cases.worklist_pages import WorklistQuery, worklist_names, worklist_page
+from core.services.triage.board import UNCALIBRATED
 from pages.parts.case.header import end_walk, start_walk
 from pages.parts.common.actions import show_notice
 from pages.parts.common.resources import row_thumbnails

@@ -11,8 +11,8 @@ from PIL import Image
 
 from core.domain import MppSource, SlideStatus, Stain
 from core.services import catalogue
+from core.services.analysis.run_files import RunFolder
 from core.services.catalogue import SlideRequest
-from core.services.run_files import RunFolder
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.records import RunResult, SlideFacts

@@ -8,7 +8,7 @@ import numpy as np
 from people_kit import enrol
 
 from core.domain import CaseStatus, ReadCategory, SlideStatus, Stain
-from core.services.flagging import refresh_flags_in
+from core.services.rules.flagging import refresh_flags_in
 from core.settings import Settings
 from core.store import cases, results, reviews
 from core.store.case_states import insert_change

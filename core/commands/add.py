@@ -43,7 +43,8 @@ def command(
     A manifest has the column `path` and, where known, `case`, `mpp`, `stain`, `tissue`, `site` and `scanner`; relative
     paths are relative to the manifest. The queue is worked off by the dashboard's worker or by `second-read worker`.
     """
-    from core.services import catalogue, jobs
+    from core.services import catalogue
+    from core.services.queue import jobs
 
     settings = settings_for(home)
     who = actor()

@@ -11,7 +11,7 @@ import click
 from core.commands import reads_options as options
 
 if TYPE_CHECKING:
-    from core.services.agreement import FileAgreement
+    from core.services.agreement.of_file import FileAgreement
 
 
 @click.command("agreement")
@@ -67,8 +67,8 @@ def command(
     """
     from core.agreement.estimates import Bootstrap
     from core.interop.reads_layout import Layout, ReadsMapping
-    from core.services.agreement import agreement_of_file
-    from core.services.read_tables import AgreementRequest, Duplicates
+    from core.services.agreement.of_file import agreement_of_file
+    from core.services.agreement.read_tables import AgreementRequest, Duplicates
 
     request = AgreementRequest(
         mapping=ReadsMapping(

@@ -79,9 +79,10 @@ def command(
 
     Exit code 0 if every slide is ok, 3 if some have no result, 2 if the input cannot be used.
     """
-    from core.services import analyse, catalogue
-    from core.services.display import aggregator_notes
-    from core.services.fit import Override, not_checked, override_words
+    from core.services import catalogue
+    from core.services.analysis import analyse
+    from core.services.analysis.fit import Override, not_checked, override_words
+    from core.services.viewing.display import aggregator_notes
 
     settings = settings_for(home, device=device, batch_size=batch_size, stride_um=stride_um)
     settings = replace(
@@ -111,8 +112,8 @@ def command(
 
 def report(run: RunResult) -> dict[str, object]:
     """Return what `--json` prints for one slide."""
-    from core.services.display import aggregator_notes
-    from core.services.fit import not_checked
+    from core.services.analysis.fit import not_checked
+    from core.services.viewing.display import aggregator_notes
 
     mpp = None if run.mpp_x is None or run.mpp_y is None else round((run.mpp_x * run.mpp_y) ** 0.5, 6)
     return {

@@ -11,7 +11,7 @@ import click
 from core.commands import reads_options as options
 
 if TYPE_CHECKING:
-    from core.services.conformal import ConformalReport
+    from core.services.calibration.conformal import ConformalReport
 
 
 @click.command("conformal")
@@ -45,7 +45,7 @@ def command(
     One label in a set = a report, several = undecided, none = unlike the calibration cases. Example: second-read
     conformal --calibration A.csv --test B.csv --label cx --scores pr_ben,pr_cx --alpha 0.001 --method plain
     """
-    from core.services.conformal import conformal_report
+    from core.services.calibration.conformal import conformal_report
 
     report = conformal_report(
         calibration,

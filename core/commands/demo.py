@@ -30,7 +30,7 @@ def command(*, seed: int, prepare_only: bool, port: int, address: str, home: Pat
     The first time takes one to three minutes; what is there already is kept. Phantom slides say nothing about
     clinical accuracy.
     """
-    from core.services.demo import prepare_demo
+    from core.services.story.demo import prepare_demo
 
     settings = settings_for(home)
     prepare_demo(settings, seed=seed, progress=say_progress)

@@ -12,7 +12,7 @@ from core.commands import FullHelpGroup
 from core.commands.options import actor, batch_option, device_option, home_option, say_progress, settings_for
 
 if TYPE_CHECKING:
-    from core.services.encoders import ListedEncoder
+    from core.services.training.encoders import ListedEncoder
 
 MIB = 2**20
 
@@ -31,8 +31,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def list_command(*, home: Path | None, as_json: bool) -> None:
     """List the encoders of this installation with licence and acceptance, and the size of the embedding cache."""
-    from core.services.embedding_cache import cache_size
-    from core.services.encoders import list_encoders
+    from core.services.training.embedding_cache import cache_size
+    from core.services.training.encoders import list_encoders
 
     settings = settings_for(home)
     for encoder in list_encoders(settings):
@@ -51,7 +51,7 @@ def accept(encoder: str, *, yes: bool, home: Path | None) -> None:
 
     The acceptance is an event of the log: who, when, and the digest of the terms shown.
     """
-    from core.services.encoders import accept_licence, facts_of
+    from core.services.training.encoders import accept_licence, facts_of
 
     settings = settings_for(home)
     facts = facts_of(settings, encoder)
@@ -88,8 +88,8 @@ def embed(
 
     A slide that cannot be embedded is named with the reason; the others go on.
     """
-    from core.services.embeddings import embed_slides, tile_spec
-    from core.services.encoders import open_encoder
+    from core.services.training.embeddings import embed_slides, tile_spec
+    from core.services.training.encoders import open_encoder
 
     settings = settings_for(home, device=device, batch_size=batch_size)
     opened = open_encoder(settings, encoder)
@@ -112,7 +112,7 @@ def embed(
 @home_option
 def clear(*, home: Path | None) -> None:
     """Remove all cached embeddings; they are computed again when they are needed."""
-    from core.services.embedding_cache import clear_cache
+    from core.services.training.embedding_cache import clear_cache
 
     size = clear_cache(settings_for(home))
     click.echo(f"Removed {size.files} files, {size.bytes / MIB:.1f} MiB.")
@@ -158,7 +158,7 @@ def train_head_command(
 
     The head lies below `heads` in the home: numbers as safetensors and a card that names encoder, data and metrics.
     """
-    from core.services.heads import HeadPlan, train_head
+    from core.services.training.heads import HeadPlan, train_head
 
     plan = HeadPlan(
         name=name,

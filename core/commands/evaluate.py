@@ -15,8 +15,8 @@ from core.commands.options import actor, device_option, home_option, settings_fo
 
 if TYPE_CHECKING:  # they need torch or scikit-learn, which take seconds to import
     from core.evaluation.intervals import Estimate
-    from core.services.evaluate import PatchEvaluation
-    from core.services.evaluation_values import EvaluationResult
+    from core.services.evaluation.patches import PatchEvaluation
+    from core.services.evaluation.values import EvaluationResult
 
 SOME_LEFT_OUT = 3
 """Exit code if patches could not be read: the figures are those of the others."""
@@ -51,7 +51,7 @@ def patches(*, model: str, data: Path, layout: str, root: Path | None, device: s
 
     Exit code 0; 3 if files could not be read and were left out; 2 if there is nothing to measure.
     """
-    from core.services.evaluate import evaluate_patches
+    from core.services.evaluation.patches import evaluate_patches
     from models.cards import SHIPPED
 
     found = evaluate_patches(model, data, layout=layout, root=root or SHIPPED, device=device or "auto")
@@ -107,15 +107,15 @@ def slides(*, reference: str, model: str | None, unit: str, as_json: bool, home:
 
     The figures say how far model and reference agree; a pathologist's read is not the truth.
     """
-    from core.services.evaluate_slides import evaluate_slides, to_json
-    from core.services.evaluation_values import Unit
+    from core.services.evaluation.slides import evaluate_slides, to_json
+    from core.services.evaluation.values import Unit
 
     found = evaluate_slides(settings_for(home), reference=reference, model_name=model, unit=Unit(unit), actor=actor())
     click.echo(json.dumps(to_json(found)) if as_json else _of_slides(found))
 
 
 def _of_slides(found: EvaluationResult) -> str:
-    from core.services.evaluate_slides import rule_figures, sentence_of
+    from core.services.evaluation.slides import rule_figures, sentence_of
 
     (passed, alarms), (missed, hits) = found.at.table.matrix
     lines = [

@@ -48,7 +48,7 @@ def command(
     reason.
     """
     from core.interop.predictions_csv import PredictionsMapping
-    from core.services.prediction_import import import_predictions
+    from core.services.imports.predictions import import_predictions
 
     columns = options.words(scores)
     names = options.words(classes) or columns

@@ -74,8 +74,8 @@ def command(
     2 if rows cannot be taken; each is named with its column and the reason.
     """
     from core.interop.reads_layout import Layout, ReadsMapping
-    from core.services.read_import import import_reads
-    from core.services.read_tables import Duplicates
+    from core.services.agreement.read_tables import Duplicates
+    from core.services.imports.reads import import_reads
     from core.vocabulary import ReadRole
 
     mapping = ReadsMapping(

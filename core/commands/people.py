@@ -35,7 +35,7 @@ def command() -> None:
 @home_option
 def list_command(*, as_json: bool, home: Path | None) -> None:
     """Print everybody with roles, state and sessions that hold."""
-    from core.services.people import people_overview
+    from core.services.people.people import people_overview
 
     rows = people_overview(settings_for(home), actor=actor())
     for row in rows:
@@ -67,7 +67,7 @@ def add_command(
 ) -> None:
     """Add a person before the first sign-in. NAME is printed on signatures and never changes."""
     from core.server.auth_settings import issuer_of
-    from core.services.people import add_person
+    from core.services.people.people import add_person
 
     settings = settings_for(home)
     known = issuer or issuer_of(settings)
@@ -84,7 +84,7 @@ def add_command(
 @home_option
 def role_command(name: str, *, roles: tuple[str, ...], because: str, home: Path | None) -> None:
     """Give NAME these roles and no others."""
-    from core.services.people import change_roles
+    from core.services.people.people import change_roles
 
     settings = settings_for(home)
     wanted = [Role(role) for role in roles]
@@ -100,8 +100,8 @@ def role_command(name: str, *, roles: tuple[str, ...], because: str, home: Path 
 @home_option
 def revoke_command(name: str, *, sessions_only: bool, restore: bool, because: str, home: Path | None) -> None:
     """Close the access of NAME at once, with every session. Nobody is ever deleted."""
-    from core.services.people import set_active
-    from core.services.sessions import revoke_everywhere
+    from core.services.people.people import set_active
+    from core.services.people.sessions import revoke_everywhere
 
     if sessions_only and restore:
         raise InputError("Give either --sessions-only or --restore.")
@@ -116,8 +116,8 @@ def revoke_command(name: str, *, sessions_only: bool, restore: bool, because: st
 
 
 def _find(settings: Settings, name: str) -> PersonRecord:
-    from core.services.people import list_people
-    from core.services.person_names import DEMONSTRATION_MARK
+    from core.services.people.people import list_people
+    from core.services.people.person_names import DEMONSTRATION_MARK
     from core.store.people import name_key
 
     wanted = name_key(name)

@@ -24,7 +24,7 @@ def command(out: Path, *, seed: int, cases: int | None) -> None:
     pixels. manifest.csv and diagnoses.csv describe the cohort. Phantoms test the software; they say nothing about
     clinical accuracy.
     """
-    from core.services.demo import write_phantoms
+    from core.services.story.demo import write_phantoms
 
     manifest = write_phantoms(
         out, seed=seed, cases=cases, progress=lambda done, total, name: say_progress(name, done, total)

@@ -15,7 +15,7 @@ from core.domain import SlideStatus, Stain
 from core.errors import MissingMppError, UnreadableSlideError
 
 if TYPE_CHECKING:
-    from core.services.qc_measure import QcResult
+    from core.services.quality.measure import QcResult
     from core.settings import Settings
 
 SOME_WITHOUT_RESULT = 3
@@ -45,7 +45,7 @@ def command(
 
     Exit code 0 if every slide is ok, 3 if some have no result, 2 if the input cannot be used.
     """
-    from core.services.qc_standalone import slide_files
+    from core.services.quality.standalone import slide_files
 
     files = slide_files(paths)
     if mask is not None and len(files) != 1:
@@ -59,8 +59,8 @@ def command(
 def _measured(
     settings: Settings, path: Path, *, mpp: float | None, stain: Stain, mask: Path | None, as_json: bool
 ) -> SlideStatus:
-    from core.services.outcomes import status_of
-    from core.services.qc_standalone import measure_file, save_map
+    from core.services.analysis.outcomes import status_of
+    from core.services.quality.standalone import measure_file, save_map
 
     started = time.monotonic()
     result, status, message = None, SlideStatus.OK, ""
@@ -88,7 +88,7 @@ def report(
     path: Path, result: QcResult | None, *, status: SlideStatus, message: str, seconds: float
 ) -> dict[str, object]:
     """Return what `--json` prints for one slide; without a result the values are null."""
-    from core.services.qc_standalone import slide_name
+    from core.services.quality.standalone import slide_name
 
     found = {} if result is None else result.report.to_dict()
     names = (

@@ -26,7 +26,7 @@ def command(
     REFERENCE is GeoJSON as QuPath writes it, whose classes name the artefacts, or a mask image of two values. Nothing
     is kept.
     """
-    from core.services.quality_comparison import artefact_of_name, compare_reference
+    from core.services.quality.comparison import artefact_of_name, compare_reference
 
     kind = None if artefact is None else artefact_of_name(artefact)
     meaning = "usable" if usable else "artefact"

@@ -18,8 +18,8 @@ def command(out: Path, *, slide_id: str | None, home: Path | None) -> None:
 
     Shares of artefacts are of tissue. With --slide, OUT is the report of that slide, as one HTML page or as PDF.
     """
-    from core.services.qc_document import qc_report_html, qc_report_pdf
-    from core.services.quality_export import cohort_csv, histoqc_table
+    from core.services.quality.document import qc_report_html, qc_report_pdf
+    from core.services.quality.export import cohort_csv, histoqc_table
 
     settings, suffix = settings_for(home), out.suffix.lower()
     if suffix not in ((".html", ".pdf") if slide_id else (".tsv", ".csv")):

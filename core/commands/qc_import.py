@@ -22,8 +22,8 @@ def command(source: Path, *, grandqc_version: str, dry_run: bool, as_json: bool,
     SOURCE is a .tsv file, one mask (case.svs_mask.png), or the folder mask_qc. They are kept beside our own results and
     compared with them. The same again adds nothing. Exit code 2 if rows or masks cannot be taken; each is named.
     """
-    from core.services.quality_grandqc import import_grandqc, masks_at
-    from core.services.quality_import import import_histoqc
+    from core.services.quality.grandqc import import_grandqc, masks_at
+    from core.services.quality.histoqc import import_histoqc
 
     settings = settings_for(home)
     if source.suffix.lower() == ".tsv":

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from core.schemes import Scheme
-    from core.services.import_report import ImportReport
+    from core.services.imports.report import ImportReport
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 

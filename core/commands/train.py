@@ -30,7 +30,7 @@ def command(config: Path, *, resume: bool) -> None:
     The patches come from folders (Kaggle IDC layout, class folders, class and group folders) or are cut from slides
     with QuPath annotations. Example: models/configs/idc.toml, with which the shipped model was trained.
     """
-    from core.services.patch_cutting import patches_of
+    from core.services.training.patch_cutting import patches_of
     from models.training.run import train_from_config
 
     settings = settings_for(None)

@@ -59,7 +59,7 @@ def command(
     attention) learns from embeddings of the tiles. Activate the result with SECOND_READ_AGGREGATORS=NAME, or with
     `second-read analyse --aggregator NAME`.
     """
-    from core.services.aggregator_training import TrainingRequest, train_aggregator
+    from core.services.training.aggregator_training import TrainingRequest, train_aggregator
 
     settings = settings_for(home, device=device, stride_um=stride_um)
     request = TrainingRequest(

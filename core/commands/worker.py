@@ -31,7 +31,7 @@ def command(
     The dashboard starts a worker of its own; start more by hand on the same machine if it has cores or GPUs to spare.
     A worker that is killed loses nothing: the next one takes its slide over where it stopped.
     """
-    from core.services.worker import run_worker
+    from core.services.queue.worker import run_worker
 
     settings = settings_for(home, device=device, batch_size=batch_size, stride_um=stride_um)
     sys.exit(run_worker(settings, once=once, parent_pid=parent))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from core.errors import InputError
 from core.roles import Role
-from core.services.person_names import DEMONSTRATION_ISSUER
+from core.services.people.person_names import DEMONSTRATION_ISSUER
 from core.settings import Settings
 
 FILE_VARIABLE = "SECOND_READ_AUTH_FILE"

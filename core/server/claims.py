@@ -10,8 +10,8 @@ from typing import cast
 
 from core.roles import Role
 from core.server.auth_settings import AuthSettings
-from core.services.person_names import DEMONSTRATION_ISSUER, person_name
-from core.services.sessions import Identity
+from core.services.people.person_names import DEMONSTRATION_ISSUER, person_name
+from core.services.people.sessions import Identity
 
 _SIGN_IN_CLAIMS = ("iss", "sub", "iat", "nonce", "jti", "sid", "auth_time")
 """What tells one sign-in from the next. OpenID Connect Core 2 requires iss, sub and iat of every ID token."""

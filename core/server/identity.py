@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.roles import ROLE_MEANINGS, ROLE_NAMES, Permission, Role, in_words, roles_with
-from core.services.person_names import DEMONSTRATION_ISSUER, DEMONSTRATION_MARK, NAME_LIMIT, clean_name
-from core.services.sessions import Standing, Visit
+from core.services.people.person_names import DEMONSTRATION_ISSUER, DEMONSTRATION_MARK, NAME_LIMIT, clean_name
+from core.services.people.sessions import Standing, Visit
 from core.store.records import PersonRecord
 
 __all__ = ["DEMONSTRATION_ISSUER", "NAME_LIMIT", "ROLE_MEANINGS", "ROLE_NAMES", "Role", "clean_name"]

@@ -11,7 +11,7 @@ from core.roles import Permission
 from core.server.auth_settings import read_auth_settings
 from core.server.claims import identity_of
 from core.server.tile_tokens import COOKIE_NAME, cookie_claims, subject_of
-from core.services.sessions import holds
+from core.services.people.sessions import holds
 from core.settings import Settings
 
 KEEP_S = 2.0

@@ -24,8 +24,8 @@ from core.roles import Role
 from core.server.auth_settings import SESSION_HOURS
 from core.server.claims import session_id_of
 from core.server.tile_tokens import COOKIE_NAME
-from core.services.person_names import DEMONSTRATION_ISSUER, clean_name
-from core.services.sessions import open_demonstration
+from core.services.people.person_names import DEMONSTRATION_ISSUER, clean_name
+from core.services.people.sessions import open_demonstration
 from core.settings import Settings
 from core.store.people import name_key
 

@@ -33,8 +33,8 @@ from core.server.assets import Assets, asset_route
 from core.server.session_gate import SessionGate
 from core.server.slide_cache import BorrowedSlide, OpenSlides
 from core.server.tile_tokens import TileToken, TokenRefusedError
-from core.services import layers
-from core.services.visibility import may_see_model_of
+from core.services.cases.visibility import may_see_model_of
+from core.services.viewing import layers
 from core.settings import Settings
 
 SLIDES_PATH = "/viewer/slides"

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from core.domain import Mpp, MppSource, Stain, slide_id_from_path
 from core.errors import InputError, StorageError
 from core.roles import Permission
-from core.services.authority import require, require_now
+from core.services.people.authority import require, require_now
 from core.settings import Settings
 from core.store import cases, results
 from core.store.connection import Log, open_log, reading, writing

@@ -14,11 +14,11 @@ from core.domain import NOT_FOR_DIAGNOSIS, SlideStatus
 from core.errors import NotFoundError, StorageError
 from core.interop import wsinfer
 from core.roles import Permission
-from core.services.authority import require_now
-from core.services.review import case_history
-from core.services.run_files import RunFolder
-from core.services.worklist import CaseDetail, case_detail
-from core.services.worklist_pages import worklist_names
+from core.services.analysis.run_files import RunFolder
+from core.services.cases.review import case_history
+from core.services.cases.worklist import CaseDetail, case_detail
+from core.services.cases.worklist_pages import worklist_names
+from core.services.people.authority import require_now
 from core.settings import Settings
 from core.store.records import DiagnosisRecord, EventRecord, FlagRecord, ReviewRecord, RunResult
 

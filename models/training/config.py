@@ -22,7 +22,7 @@ Criterion = Literal["auc", "auprc", "balanced_accuracy", "cost", "loss"]
 thresholds, with `balance_cost` for a missed target and 1 for a false alarm."""
 
 SLIDES = "slides"
-"""The layout whose patches are cut by `core.services.patch_cutting`."""
+"""The layout whose patches are cut by `core.services.training.patch_cutting`."""
 
 _NO_ACCURACY = (
     "Accuracy picks the wrong model where classes are unequal: with 74 % negatives, a network that never finds "

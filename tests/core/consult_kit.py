@@ -7,9 +7,10 @@ from store_kit import add_slide, run_of, save
 
 from core.domain import CaseStatus, ReadCategory
 from core.roles import Role
-from core.services import consult, opinion, resolution, review, signing
-from core.services.answers import Answer
-from core.services.progress import current_status
+from core.services.cases import review
+from core.services.cases.progress import current_status
+from core.services.consultations import consult, opinion, resolution, signing
+from core.services.consultations.answers import Answer
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.consult_records import ConsultationRecord, NewComparison, NewResolution, OpinionRecord

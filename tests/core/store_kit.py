@@ -9,9 +9,9 @@ from people_kit import enrol
 
 from core.domain import FlagDirection, FlagKind, MppSource, Region, SlideStatus
 from core.services import catalogue
+from core.services.cases.worklist import CaseRow
+from core.services.cases.worklist_pages import WorklistOrder, worklist_page
 from core.services.catalogue import SlideRequest
-from core.services.worklist import CaseRow
-from core.services.worklist_pages import WorklistOrder, worklist_page
 from core.settings import Settings
 from core.store import results
 from core.store.connection import open_log, writing

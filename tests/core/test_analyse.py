@@ -22,10 +22,10 @@ from core.domain import Region, SlideStatus
 from core.errors import CancelledError, NotFoundError, StorageError
 from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ArtefactClass
-from core.services.gallery import GalleryKind, gallery
-from core.services.layers import class_names, model_layer
-from core.services.run_files import RunFolder
-from core.services.tile_results import analyse_tiles
+from core.services.analysis.run_files import RunFolder
+from core.services.analysis.tile_results import analyse_tiles
+from core.services.viewing.gallery import GalleryKind, gallery
+from core.services.viewing.layers import class_names, model_layer
 from core.settings import Settings
 from core.slides import open_slide
 from core.store.records import CARRYING_ARTEFACT, WITHOUT_ARTEFACT, RunResult
@@ -354,7 +354,7 @@ def cancel_after(batches: int) -> Callable[[], bool]:
 @pytest.fixture
 def eager_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every batch; on these small slides ten seconds would never pass."""
-    monkeypatch.setattr("core.services.tile_results.CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr("core.services.analysis.tile_results.CHECKPOINT_EVERY_S", 0.0)
 
 
 @pytest.mark.usefixtures("eager_checkpoints")

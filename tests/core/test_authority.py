@@ -19,7 +19,7 @@ from core.roles import (
     permissions_of,
     roles_with,
 )
-from core.services.authority import ActorKind, kind_of, permissions_of_actor, refusal, require, require_now
+from core.services.people.authority import ActorKind, kind_of, permissions_of_actor, refusal, require, require_now
 from core.settings import Settings
 from core.store.connection import open_log, writing
 

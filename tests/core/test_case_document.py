@@ -12,8 +12,8 @@ from store_kit import add_slide
 
 from core.documents import Document, Figure, to_html, to_pdf
 from core.errors import NotAllowedError, NotFoundError
-from core.services.case_document import case_document
-from core.services.run_files import RunFolder
+from core.services.analysis.run_files import RunFolder
+from core.services.cases.document import case_document
 from core.settings import Settings
 from core.vocabulary import Blinding
 

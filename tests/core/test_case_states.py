@@ -12,7 +12,8 @@ from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import CaseStatus, FlagKind, ReadCategory
 from core.errors import ConflictError
-from core.services import consult, resolution, review
+from core.services.cases import review
+from core.services.consultations import consult, resolution
 from core.settings import Settings
 from core.states import BASE, TRANSITIONS, Step, advance, in_words, possible, refusal, step_between
 from core.store.case_states import changes_of_case

@@ -14,11 +14,13 @@ from store_kit import add_slide, run_of, save
 
 from core.domain import CaseStatus, ReadCategory, ReviewVerdict
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
-from core.services import consult, consult_lists, opinion, resolution, review, signing
-from core.services.answers import Answer
-from core.services.consult_lists import Waits
-from core.services.eligibility import eligible_people
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.worklist import case_detail
+from core.services.consultations import consult, opinion, resolution, signing
+from core.services.consultations import lists as consult_lists
+from core.services.consultations.answers import Answer
+from core.services.consultations.eligibility import eligible_people
+from core.services.consultations.lists import Waits
 from core.settings import Settings
 from core.store.connection import open_log
 from core.store.verification import verify

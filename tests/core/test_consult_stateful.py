@@ -17,9 +17,11 @@ from store_kit import add_slide, listed, run_of, save
 
 from core.domain import CaseStatus, ReviewVerdict
 from core.errors import SecondReadError
-from core.services import consult, consult_lists, opinion, resolution, review, signing
-from core.services.visibility import visibility
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.visibility import visibility
+from core.services.cases.worklist import case_detail
+from core.services.consultations import consult, opinion, resolution, signing
+from core.services.consultations import lists as consult_lists
 from core.settings import Settings
 from core.states import BASE, TRANSITIONS, Step
 from core.store.connection import open_log

@@ -15,10 +15,11 @@ from core.domain import CaseStatus, FlagKind, ReadCategory, Size, SlideStatus, S
 from core.phantom.cases import READER, DemoCase, DemoSlide
 from core.phantom.cohort import write_cases
 from core.phantom.spec import GrowthPattern, Lesion, PhantomSpec, TissueMix
-from core.services import catalogue, review, worklist
-from core.services.demo import load_cohort
-from core.services.demo_start import is_demonstration
-from core.services.story import story
+from core.services import catalogue
+from core.services.cases import review, worklist
+from core.services.story.demo import load_cohort
+from core.services.story.start import is_demonstration
+from core.services.story.story import story
 from core.settings import Settings
 
 SMALL = Size(2560, 2048)

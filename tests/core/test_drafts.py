@@ -10,9 +10,10 @@ from store_kit import add_slide
 
 from core.domain import ReviewVerdict
 from core.errors import InputError, NotAllowedError, NotFoundError
-from core.services import opinion, review
+from core.services.cases import review
+from core.services.cases.drafts import LONGEST, DraftForm, DraftPlace, discard_draft, draft_of, keep_draft
 from core.services.catalogue import verify_log
-from core.services.drafts import LONGEST, DraftForm, DraftPlace, discard_draft, draft_of, keep_draft
+from core.services.consultations import opinion
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.drafts import KEPT_DAYS

@@ -33,10 +33,10 @@ from core.errors import (
 )
 from core.inference import embed_tiles
 from core.services import catalogue
-from core.services.embedding_cache import CacheKey, cache_size, clear_cache, read_vectors, write_vectors
-from core.services.embeddings import embed_slides, grid_digest, slide_embeddings, tile_spec
-from core.services.encoders import accept_licence, acceptance_of, facts_of, list_encoders, open_encoder
-from core.services.heads import HeadPlan, embed_images, train_head
+from core.services.training.embedding_cache import CacheKey, cache_size, clear_cache, read_vectors, write_vectors
+from core.services.training.embeddings import embed_slides, grid_digest, slide_embeddings, tile_spec
+from core.services.training.encoders import accept_licence, acceptance_of, facts_of, list_encoders, open_encoder
+from core.services.training.heads import HeadPlan, embed_images, train_head
 from core.settings import Settings
 from core.slides import open_slide
 from core.store.connection import open_log

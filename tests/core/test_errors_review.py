@@ -19,12 +19,12 @@ from core.domain import NOT_FOR_DIAGNOSIS
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.interop.qupath import classified_marks
 from core.roles import Role
-from core.services import review
+from core.services.cases import review
 from core.services.catalogue import verify_log
-from core.services.errors_review import code_error, error_gallery
-from core.services.errors_review_export import error_picture, export_errors
-from core.services.errors_review_values import Direction, ErrorGallery, Level, Reason
-from core.services.evaluation_values import EvaluationRequest, Unit
+from core.services.error_review.export import error_picture, export_errors
+from core.services.error_review.reviews import code_error, error_gallery
+from core.services.error_review.values import Direction, ErrorGallery, Level, Reason
+from core.services.evaluation.values import EvaluationRequest, Unit
 from core.settings import Settings
 from models.cards import load_card
 

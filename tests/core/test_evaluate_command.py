@@ -13,9 +13,10 @@ from people_kit import CLERK, enrol
 from PIL import Image
 
 from core.domain import ReadCategory, SlideStatus
-from core.services import evaluate, review
-from core.services.evaluate import CLASSIFIERS, evaluate_patches
-from core.services.evaluate_slides import evaluate_slides, rule_figures, sentence_of, to_json
+from core.services.cases import review
+from core.services.evaluation import patches as evaluate
+from core.services.evaluation.patches import CLASSIFIERS, evaluate_patches
+from core.services.evaluation.slides import evaluate_slides, rule_figures, sentence_of, to_json
 from core.settings import Settings
 from models.cards import load_card
 

@@ -16,9 +16,9 @@ from core.errors import NotAllowedError
 from core.phantom.truth import TUMOUR
 from core.roles import Role
 from core.services import catalogue
-from core.services.evaluation import evaluate
-from core.services.evaluation_document import LIMITS, evaluation_document
-from core.services.evaluation_values import EvaluationRequest, EvaluationResult
+from core.services.evaluation.document import LIMITS, evaluation_document
+from core.services.evaluation.figures import evaluate
+from core.services.evaluation.values import EvaluationRequest, EvaluationResult
 from core.settings import Settings
 
 SCORES = {"a": (0.9, True), "b": (0.7, True), "c": (0.6, False), "d": (0.3, True), "e": (0.2, False), "f": (0.1, False)}

@@ -15,15 +15,15 @@ from people_kit import CLERK, enrol
 from core.domain import SlideStatus
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.roles import Role
-from core.services import review
+from core.services.cases import review
+from core.services.cases.visibility import visibility
 from core.services.catalogue import verify_log
-from core.services.evaluation import evaluate, prepare
-from core.services.evaluation_choices import evaluation_choices, import_labels
-from core.services.evaluation_compare import compare_models
-from core.services.evaluation_values import Cohort, EvaluationRequest, Unit
-from core.services.evaluation_view import tradeoff, view_at
-from core.services.lesion_overlap import lesion_slides, overlap_picture, overlap_row, score_overlap
-from core.services.visibility import visibility
+from core.services.evaluation.choices import evaluation_choices, import_labels
+from core.services.evaluation.compare import compare_models
+from core.services.evaluation.figures import evaluate, prepare
+from core.services.evaluation.lesion_overlap import lesion_slides, overlap_picture, overlap_row, score_overlap
+from core.services.evaluation.values import Cohort, EvaluationRequest, Unit
+from core.services.evaluation.view import tradeoff, view_at
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.imports import NewPrediction, insert_prediction

@@ -16,7 +16,7 @@ from store_kit import PROJECT, add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import FlagKind, ReadCategory, ReviewVerdict
 from core.errors import ConflictError
-from core.services import review
+from core.services.cases import review
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.events import GENESIS, append_event, chained_text, events_of

@@ -15,16 +15,18 @@ from core.domain import JobState, ReadCategory, Region, Stain
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.explain import Method
 from core.roles import Role
-from core.services import explain, explain_files, explain_similar
-from core.services.analyse import analyse_and_record
+from core.services.analysis.analyse import analyse_and_record
+from core.services.cases.review import record_diagnosis
 from core.services.catalogue import SlideRequest, add_slides
-from core.services.explain_export import export_slide, export_tile
-from core.services.explain_groups import tile_groups
-from core.services.explain_pictures import agreement_words, map_picture, sanity_words, tile_pictures
-from core.services.explain_slide import slide_explanation
-from core.services.jobs import get_job, list_jobs
-from core.services.review import record_diagnosis
-from core.services.worker import run_worker
+from core.services.explanation import explain
+from core.services.explanation import files as explain_files
+from core.services.explanation import similar as explain_similar
+from core.services.explanation.export import export_slide, export_tile
+from core.services.explanation.groups import tile_groups
+from core.services.explanation.pictures import agreement_words, map_picture, sanity_words, tile_pictures
+from core.services.explanation.slide import slide_explanation
+from core.services.queue.jobs import get_job, list_jobs
+from core.services.queue.worker import run_worker
 from core.settings import Settings
 
 MODEL = "idc_resnet18"

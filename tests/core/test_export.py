@@ -19,7 +19,8 @@ from people_kit import CLERK, enrol
 from core.aggregation import Aggregation
 from core.domain import NOT_FOR_DIAGNOSIS, ReadCategory, ReviewVerdict
 from core.errors import NotFoundError, StorageError
-from core.services import catalogue, review
+from core.services import catalogue
+from core.services.cases import review
 from core.services.export import export
 from core.settings import Settings
 

@@ -17,12 +17,14 @@ from store_kit import add_slide, run_of
 from core.domain import JobState, Mpp, MppSource, SlideStatus, Stain
 from core.errors import ConflictError, InputError, NotAllowedError, NotApplicableError
 from core.roles import Role
-from core.services import catalogue, jobs, review
-from core.services.analyse import analyse_and_record, analyse_slide
+from core.services import catalogue
+from core.services.analysis.analyse import analyse_and_record, analyse_slide
+from core.services.analysis.fit import Override, fit_of, fit_settings, not_checked, override_words, same_tissue
+from core.services.cases import review
 from core.services.catalogue import SlideRequest
-from core.services.fit import Override, fit_of, fit_settings, not_checked, override_words, same_tissue
-from core.services.flagging import refresh_flags
-from core.services.worker import run_worker
+from core.services.queue import jobs
+from core.services.queue.worker import run_worker
+from core.services.rules.flagging import refresh_flags
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store.connection import open_log, writing

@@ -17,13 +17,13 @@ from core.errors import InputError, NotAllowedError, NotFoundError
 from core.interop.grandqc import read_grandqc_mask
 from core.qc.classes import NO_TISSUE, ArtefactClass
 from core.qc.comparison import NOT_JUDGED
-from core.services.qc_document import qc_document, qc_report_html, qc_report_pdf
-from core.services.quality import NewQcVerdict, judge
-from core.services.quality_comparison import compare_reference
-from core.services.quality_grandqc import import_grandqc, masks_at
-from core.services.quality_reference_picture import reference_picture
-from core.services.quality_references import add_reference, references
-from core.services.quality_second import ask_second_reads
+from core.services.quality.comparison import compare_reference
+from core.services.quality.document import qc_document, qc_report_html, qc_report_pdf
+from core.services.quality.grandqc import import_grandqc, masks_at
+from core.services.quality.reference_picture import reference_picture
+from core.services.quality.references import add_reference, references
+from core.services.quality.second_reads import ask_second_reads
+from core.services.quality.verdicts import NewQcVerdict, judge
 from core.settings import Settings
 from core.store.verification import verify
 from core.vocabulary import QcDisposition, QcReason

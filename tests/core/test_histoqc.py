@@ -18,11 +18,11 @@ from verdict_kit import measured_many, people, report_of, save_map
 from core.domain import NOT_FOR_DIAGNOSIS
 from core.errors import InputError, NotAllowedError
 from core.interop.histoqc import STEPS, HistoqcSlide, parse_table, steps_of, write_table
-from core.services.quality import NewQcVerdict, judge
-from core.services.quality_export import cohort_csv, histoqc_table
-from core.services.quality_import import import_histoqc
-from core.services.quality_references import ReferenceKind, references
-from core.services.quality_second import ask_second_reads
+from core.services.quality.export import cohort_csv, histoqc_table
+from core.services.quality.histoqc import import_histoqc
+from core.services.quality.references import ReferenceKind, references
+from core.services.quality.second_reads import ask_second_reads
+from core.services.quality.verdicts import NewQcVerdict, judge
 from core.settings import Settings
 from core.store.verification import verify
 from core.vocabulary import QcDisposition, QcReason

@@ -23,9 +23,11 @@ from core.errors import (
     SecondReadError,
     UnreadableSlideError,
 )
-from core.services import catalogue, jobs, review
-from core.services.fit import Override
-from core.services.worker import run_worker
+from core.services import catalogue
+from core.services.analysis.fit import Override
+from core.services.cases import review
+from core.services.queue import jobs
+from core.services.queue.worker import run_worker
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store import reviews
@@ -253,7 +255,7 @@ def test_processes_that_queue_and_claim_together_never_double(fast: Settings) ->
         "from store_kit import run_of\n"
         "from core.settings import Settings\n"
         "from core.services import jobs\n"
-        "from core.services.worker import run_worker\n"
+        "from core.services.queue.worker import run_worker\n"
         "settings = Settings(home=Path(sys.argv[1]))\n"
         "def analyse(settings, slide_id, *, run_id, model_name, override, progress, cancelled):\n"
         "    print(slide_id, flush=True)\n"

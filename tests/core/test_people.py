@@ -13,10 +13,10 @@ from people_kit import CLERK
 
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.roles import Permission, Role
-from core.services import people, sessions
 from core.services.catalogue import verify_log
-from core.services.person_names import person_name
-from core.services.sessions import Identity, Standing, visit
+from core.services.people import people, sessions
+from core.services.people.person_names import person_name
+from core.services.people.sessions import Identity, Standing, visit
 from core.settings import Settings
 from core.store.connection import open_log
 from core.store.people import name_key
@@ -104,7 +104,7 @@ def test_names_that_would_read_as_another_kind_of_actor_are_refused(settings: Se
 
 @given(name=st.text(min_size=1, max_size=70))
 def test_no_name_makes_a_person_into_another_kind_of_actor(name: str):
-    from core.services.authority import ActorKind, kind_of
+    from core.services.people.authority import ActorKind, kind_of
 
     found = person_name(name)
     assert found is None or (kind_of(found) is ActorKind.PERSON and name_key(found) != "system")

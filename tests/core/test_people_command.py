@@ -6,8 +6,8 @@ import pytest
 from command_kit import Done, second_read
 
 from core.roles import Role
-from core.services import people, sessions
 from core.services.catalogue import verify_log
+from core.services.people import people, sessions
 from core.settings import Settings
 
 ISSUER = "https://sso.example"

@@ -26,8 +26,8 @@ from core.qc.report import QcReport, StainFacts
 from core.qc.slide_report import summarise
 from core.qc.stain_level import StainLevels
 from core.qc.survey import BandSums, Block, Survey, SurveyScale, survey_scale
-from core.services.qc_measure import QcResult, measure_slide
-from core.services.qc_network import ArtefactNetwork
+from core.services.quality.measure import QcResult, measure_slide
+from core.services.quality.network import ArtefactNetwork
 from core.settings import Settings
 from core.slides import open_slide
 from core.tiles import TileGrid, TileSpec

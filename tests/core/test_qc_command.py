@@ -17,9 +17,11 @@ from qc_kit import as_rgb, disc, on_glass, tissue_density
 from core.commands import cli
 from core.domain import SlideStatus, Stain
 from core.qc.classes import CLASSES, NO_TISSUE, ArtefactClass
-from core.services import analyse, catalogue, qc_task
-from core.services.qc_network import ArtefactNetwork
-from core.services.run_files import RunFolder
+from core.services import catalogue
+from core.services.analysis import analyse
+from core.services.analysis.run_files import RunFolder
+from core.services.quality import task as qc_task
+from core.services.quality.network import ArtefactNetwork
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.quality_results import quality_of_slide
@@ -45,7 +47,7 @@ def slide(path: Path, *, pen: bool = False) -> Path:
 @pytest.fixture
 def detectors_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the network out: what is tested here does not depend on it."""
-    for module in ("core.services.qc_standalone", "core.services.qc_task", "core.services.qc_of_run"):
+    for module in ("core.services.quality.standalone", "core.services.quality.task", "core.services.quality.of_run"):
         monkeypatch.setattr(f"{module}.artefact_network", lambda _device: ArtefactNetwork(None, "", ""))
 
 

@@ -11,25 +11,25 @@ from store_kit import add_slide
 from verdict_kit import measure_again, measured, measured_many, people, report_of
 
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
-from core.services.quality import (
-    NewQcVerdict,
-    judge,
-    reveal_verdicts,
-    slide_verdicts,
-    withdraw_verdict,
-)
-from core.services.quality_agreement import qc_agreement
-from core.services.quality_bulk import bulk_accept, undo_bulk
-from core.services.quality_references import add_reference
-from core.services.quality_second import (
+from core.services.cases.review import case_history
+from core.services.quality.agreement import qc_agreement
+from core.services.quality.bulk import bulk_accept, undo_bulk
+from core.services.quality.references import add_reference
+from core.services.quality.second_reads import (
     ask_second_reads,
     awaited_second_reads,
     draw_second_reads,
     second_reads_to_do,
     withdraw_second_read,
 )
-from core.services.quality_table import DISPUTED, UNJUDGED, QualityQuery, quality_row, quality_table
-from core.services.review import case_history
+from core.services.quality.table import DISPUTED, UNJUDGED, QualityQuery, quality_row, quality_table
+from core.services.quality.verdicts import (
+    NewQcVerdict,
+    judge,
+    reveal_verdicts,
+    slide_verdicts,
+    withdraw_verdict,
+)
 from core.settings import Settings
 from core.store.verification import verify
 from core.vocabulary import QcDisposition, QcOrigin, QcReason, QcRole

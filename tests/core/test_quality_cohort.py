@@ -18,11 +18,11 @@ from core.errors import InputError
 from core.qc.classes import ARTEFACTS
 from core.qc.cohort import batch_effect, embed, isolation, outlying, robust_scores, shares_between, silhouettes
 from core.qc.control import individuals_chart, share_chart
-from core.services.quality import NewQcVerdict, judge
-from core.services.quality_cohort import cohort_view
-from core.services.quality_second import ask_second_reads
-from core.services.quality_table import SORTS, UNMEASURED, QualityQuery, quality_table
-from core.services.quality_trends import quality_trends
+from core.services.quality.cohort import cohort_view
+from core.services.quality.second_reads import ask_second_reads
+from core.services.quality.table import SORTS, UNMEASURED, QualityQuery, quality_table
+from core.services.quality.trends import quality_trends
+from core.services.quality.verdicts import NewQcVerdict, judge
 from core.settings import Settings
 from core.store.quality_schema import ARTEFACT_NAMES
 from core.vocabulary import QcDisposition, QcReason

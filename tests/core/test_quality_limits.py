@@ -8,8 +8,7 @@ from verdict_kit import measure_again, measured_many, people, report_of
 
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.roles import Role
-from core.services.quality import NewQcVerdict, judge, slide_verdicts
-from core.services.quality_limits import (
+from core.services.quality.limits import (
     QcLimits,
     activate_limits,
     active_limits,
@@ -18,7 +17,8 @@ from core.services.quality_limits import (
     list_limits,
     preview_limits,
 )
-from core.services.quality_table import quality_row, quality_table
+from core.services.quality.table import quality_row, quality_table
+from core.services.quality.verdicts import NewQcVerdict, judge, slide_verdicts
 from core.settings import Settings
 from core.store.connection import open_log
 from core.store.quality_results import rebuild_quality

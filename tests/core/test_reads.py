@@ -14,10 +14,10 @@ from core.discordance import Proposal, Said, propose
 from core.domain import ReadCategory
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.schemes import load_scheme
-from core.services import review
-from core.services.answers import Answer
-from core.services.deep_link import View, link_of, params_of, view_of
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.deep_link import View, link_of, params_of, view_of
+from core.services.cases.worklist import case_detail
+from core.services.consultations.answers import Answer
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.events import append_event, case_entity

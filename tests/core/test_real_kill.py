@@ -19,7 +19,9 @@ from command_kit import PROJECT, second_read
 from conftest import write_pyramid
 
 from core.domain import JobState
-from core.services import catalogue, jobs, review
+from core.services import catalogue
+from core.services.cases import review
+from core.services.queue import jobs
 from core.settings import Settings
 from core.store.records import JobRecord
 
@@ -27,7 +29,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
 WORKER = """
 import sys; from pathlib import Path
-from core.services import tile_results, worker
+from core.services.analysis import tile_results
+from core.services.queue import worker
 from core.settings import Settings
 
 # A checkpoint after every batch: on a slide of a test's size the usual ten seconds would never pass.

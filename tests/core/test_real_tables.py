@@ -19,12 +19,12 @@ from core.interop.csv_table import read_csv
 from core.interop.reads_csv import parse
 from core.interop.reads_layout import ReadsMapping
 from core.schemes import load_scheme
-from core.services.agreement import FileAgreement, agreement_of_file
-from core.services.agreement_literature import PUBLISHED_TABLES
-from core.services.agreement_view import agreement_input
-from core.services.conformal import conformal_report
-from core.services.read_import import import_reads
-from core.services.read_tables import AgreementRequest, Duplicates, category_table
+from core.services.agreement.literature import PUBLISHED_TABLES
+from core.services.agreement.of_file import FileAgreement, agreement_of_file
+from core.services.agreement.read_tables import AgreementRequest, Duplicates, category_table
+from core.services.agreement.view import agreement_input
+from core.services.calibration.conformal import conformal_report
+from core.services.imports.reads import import_reads
 
 PROJECT = Path(__file__).resolve().parents[2]
 QUICK = Bootstrap(replicates=200)

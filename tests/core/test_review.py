@@ -7,8 +7,8 @@ from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, ReviewVerdict, SlideStatus
 from core.errors import ConflictError, InputError, NotFoundError
-from core.services import review
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.worklist import case_detail
 from core.settings import Settings
 from core.store.records import ReadStage
 

@@ -17,14 +17,15 @@ from core.domain import JobKind, JobState, ReadCategory
 from core.errors import CancelledError, InputError, NotAllowedError
 from core.evaluation.perturbation import PERTURBATIONS, blurred, compressed, flipped, rotated, stained
 from core.roles import Role
-from core.services import analyse, review
-from core.services.answers import Answer
-from core.services.evaluation_values import Cohort
-from core.services.jobs import get_job, list_jobs
-from core.services.robustness import SAMPLE, request_robustness, robustness_summary
-from core.services.robustness_files import UNCHANGED, read_robustness
-from core.services.robustness_run import run, sample_rows
-from core.services.worker import run_worker
+from core.services.analysis import analyse
+from core.services.cases import review
+from core.services.consultations.answers import Answer
+from core.services.evaluation.robustness import SAMPLE, request_robustness, robustness_summary
+from core.services.evaluation.robustness_files import UNCHANGED, read_robustness
+from core.services.evaluation.robustness_run import run, sample_rows
+from core.services.evaluation.values import Cohort
+from core.services.queue.jobs import get_job, list_jobs
+from core.services.queue.worker import run_worker
 from core.settings import Settings
 from models.cards import load_card
 

@@ -35,87 +35,87 @@ from core.store.connection import Log
 VIEWER, STRANGER = "vic", "nobody known"
 
 VIEWER_MAY = {
-    "worklist_pages.worklist_page": "looking at the list",
-    "worklist_pages.worklist_names": "looking at the list",
-    "triage_board.board": "looking at reports",
-    "audits.audit_view": "looking at reports",
-    "day.day_view": "looking at one's own day",
-    "reports.report": "looking at reports",
-    "reports.reports_of": "looking at reports",
-    "reports.first_read_at": "looking at reports",
-    "agreement_input.agreement_input": "looking at reports",
-    "agreement_view.agreement_choices": "looking at reports",
-    "agreement_view.agreement_view": "looking at reports",
-    "coverage.coverage_of": "looking at reports",
-    "selective.selective_of": "looking at reports",
-    "calibration_making.list_seen_models": "looking at reports",
-    "unlikeness.list_references": "looking at reports",
-    "review.open_case": "looking at a case; that the result was seen is logged",
-    "visibility.open_case": "looking at a case; that the result was seen is logged",
-    "consult_lists.inbox": "looking at requests",
-    "consult_lists.sent": "looking at requests",
-    "consult_lists.overdue": "looking at requests",
-    "consult_lists.waiting": "looking at requests",
-    "consult_lists.case_consult": "looking at requests",
-    "consult_inbox.consult_inbox": "looking at requests",
-    "consult_inbox.count_to_do": "looking at requests",
-    "next_step.next_step": "looking at a case",
-    "story.story": "looking at the demonstration",
-    "story_play.steps_done": "looking at a case",
-    "look_at.places": "looking at a case",
-    "quality.slide_verdicts": "looking at a slide",
-    "quality_table.quality_table": "looking at a list",
-    "quality_table.quality_row": "looking at a slide",
-    "quality_table.slide_order": "looking at a list",
-    "quality_cohort.cohort_view": "looking at a list",
-    "quality_trends.quality_trends": "looking at reports",
-    "quality_second.second_reads_to_do": "looking at requests",
-    "quality_second.awaited_second_reads": "looking at requests",
-    "quality_references.references": "looking at a slide",
-    "quality_reference_picture.reference_picture": "looking at a slide",
-    "quality_comparison.compare_reference": "looking at a slide; nothing is kept",
-    "quality_agreement.qc_agreement": "looking at reports",
-    "other_systems.other_systems": "looking at a case",
-    "visibility.blinded_cases": "which cases to leave out for whoever asks",
-    "evaluation.evaluate": "looking at figures",
-    "evaluation_gather.prepare": "looking at figures",
-    "evaluation_choices.evaluation_choices": "looking at figures",
-    "evaluation_compare.compare_models": "looking at figures",
-    "robustness.robustness_summary": "looking at figures",
-    "lesion_overlap.lesion_slides": "looking at figures",
-    "lesion_overlap.overlap_row": "looking at figures",
-    "lesion_overlap.overlap_picture": "looking at figures",
-    "errors_review.error_gallery": "looking at figures",
-    "errors_review_export.error_picture": "looking at a case",
-    "sessions.list_sessions": "one's own sessions",
-    "sessions.revoke_session": "one's own session",
-    "sessions.revoke_everywhere": "one's own sessions",
+    "cases.worklist_pages.worklist_page": "looking at the list",
+    "cases.worklist_pages.worklist_names": "looking at the list",
+    "triage.board.board": "looking at reports",
+    "triage.audits.audit_view": "looking at reports",
+    "cases.day.day_view": "looking at one's own day",
+    "reports.reports.report": "looking at reports",
+    "reports.reports.reports_of": "looking at reports",
+    "reports.reports.first_read_at": "looking at reports",
+    "agreement.input.agreement_input": "looking at reports",
+    "agreement.view.agreement_choices": "looking at reports",
+    "agreement.view.agreement_view": "looking at reports",
+    "calibration.coverage.coverage_of": "looking at reports",
+    "evaluation.selective.selective_of": "looking at reports",
+    "calibration.making.list_seen_models": "looking at reports",
+    "analysis.unlikeness.list_references": "looking at reports",
+    "cases.review.open_case": "looking at a case; that the result was seen is logged",
+    "cases.visibility.open_case": "looking at a case; that the result was seen is logged",
+    "consultations.lists.inbox": "looking at requests",
+    "consultations.lists.sent": "looking at requests",
+    "consultations.lists.overdue": "looking at requests",
+    "consultations.lists.waiting": "looking at requests",
+    "consultations.lists.case_consult": "looking at requests",
+    "consultations.inbox.consult_inbox": "looking at requests",
+    "consultations.inbox.count_to_do": "looking at requests",
+    "consultations.next_step.next_step": "looking at a case",
+    "story.story.story": "looking at the demonstration",
+    "story.play.steps_done": "looking at a case",
+    "consultations.look_at.places": "looking at a case",
+    "quality.verdicts.slide_verdicts": "looking at a slide",
+    "quality.table.quality_table": "looking at a list",
+    "quality.table.quality_row": "looking at a slide",
+    "quality.table.slide_order": "looking at a list",
+    "quality.cohort.cohort_view": "looking at a list",
+    "quality.trends.quality_trends": "looking at reports",
+    "quality.second_reads.second_reads_to_do": "looking at requests",
+    "quality.second_reads.awaited_second_reads": "looking at requests",
+    "quality.references.references": "looking at a slide",
+    "quality.reference_picture.reference_picture": "looking at a slide",
+    "quality.comparison.compare_reference": "looking at a slide; nothing is kept",
+    "quality.agreement.qc_agreement": "looking at reports",
+    "cases.other_systems.other_systems": "looking at a case",
+    "cases.visibility.blinded_cases": "which cases to leave out for whoever asks",
+    "evaluation.figures.evaluate": "looking at figures",
+    "evaluation.gather.prepare": "looking at figures",
+    "evaluation.choices.evaluation_choices": "looking at figures",
+    "evaluation.compare.compare_models": "looking at figures",
+    "evaluation.robustness.robustness_summary": "looking at figures",
+    "evaluation.lesion_overlap.lesion_slides": "looking at figures",
+    "evaluation.lesion_overlap.overlap_row": "looking at figures",
+    "evaluation.lesion_overlap.overlap_picture": "looking at figures",
+    "error_review.reviews.error_gallery": "looking at figures",
+    "error_review.export.error_picture": "looking at a case",
+    "people.sessions.list_sessions": "one's own sessions",
+    "people.sessions.revoke_session": "one's own session",
+    "people.sessions.revoke_everywhere": "one's own sessions",
 }
 """Functions that need SEE_CASES or nothing but being oneself: strangers are refused all the same."""
 
 ASKS_NOT = {
-    "authority": "answers the question itself",
-    "people.ensure_demonstration_person": "inside the sign-in's transaction, before there is a session",
-    "sessions.open_demonstration": "the sign-in itself",
-    "sessions.visit": "the sign-in itself",
-    "sessions.holds": "says whether a session holds",
-    "worklist.row_for": "makes a row of what a function that asked has read",
+    "people.authority": "answers the question itself",
+    "people.people.ensure_demonstration_person": "inside the sign-in's transaction, before there is a session",
+    "people.sessions.open_demonstration": "the sign-in itself",
+    "people.sessions.visit": "the sign-in itself",
+    "people.sessions.holds": "says whether a session holds",
+    "cases.worklist.row_for": "makes a row of what a function that asked has read",
 }
 """Not asked for an actor, because they come before one."""
 
 WRITES_WITHOUT_ACTOR = {
-    "quality_limits.bring_up_to_date": "derived suggestions follow the limits; the log does not change",
-    "worker": "acts as the system",
-    "pulse": "the worker's heartbeat",
-    "supervisor": "starts the worker",
-    "sessions.visit": "the sign-in itself",
-    "sessions.open_demonstration": "the sign-in itself",
+    "quality.limits.bring_up_to_date": "derived suggestions follow the limits; the log does not change",
+    "queue.worker": "acts as the system",
+    "queue.pulse": "the worker's heartbeat",
+    "queue.supervisor": "starts the worker",
+    "people.sessions.visit": "the sign-in itself",
+    "people.sessions.open_demonstration": "the sign-in itself",
 }
 
 
 def modules() -> list[types.ModuleType]:
-    names = [found.name for found in pkgutil.iter_modules(core.services.__path__)]
-    return [importlib.import_module(f"core.services.{name}") for name in names]
+    found = pkgutil.walk_packages(core.services.__path__, "core.services.")
+    return [importlib.import_module(module.name) for module in found if not module.ispkg]
 
 
 def short(function: Callable[..., Any]) -> str:
@@ -137,7 +137,7 @@ def acting() -> list[Callable[..., Any]]:
         and "actor" in inspect.signature(member).parameters
         and Settings in (hints := typing.get_type_hints(member).values())
         and Log not in hints
-        and module.__name__.rsplit(".", 1)[1] not in ASKS_NOT
+        and module.__name__.removeprefix("core.services.") not in ASKS_NOT
         and short(member) not in ASKS_NOT
     ]
 
@@ -222,7 +222,12 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 def test_the_walk_finds_the_services():
     found = {short(function) for function in acting()}
-    assert {"review.record_diagnosis", "jobs.cancel", "annotations.save_drawn", "people.change_roles"} <= found
+    assert {
+        "cases.review.record_diagnosis",
+        "queue.jobs.cancel",
+        "viewing.annotations.save_drawn",
+        "people.people.change_roles",
+    } <= found
     assert len(found) >= 25
 
 
@@ -262,7 +267,7 @@ def test_most_functions_ask_before_anything_else(matrix: Settings):
 
 def test_what_a_viewer_may_is_still_there():
     found = {short(function) for function in acting()}
-    assert set(VIEWER_MAY) - found <= {"review.open_case", "visibility.open_case"}
+    assert set(VIEWER_MAY) - found <= {"cases.review.open_case", "cases.visibility.open_case"}
 
 
 def test_whoever_opens_a_write_knows_who_acts():

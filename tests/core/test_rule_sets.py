@@ -13,9 +13,10 @@ from store_kit import add_slide, run_of, save
 from core.domain import FlagKind, ReadCategory
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.rules import RuleSet, Threshold, parse_rules, rules_text
-from core.services import review, rules
-from core.services.flagging import cases_due
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.worklist import case_detail
+from core.services.rules import rules
+from core.services.rules.flagging import cases_due
 from core.settings import Settings
 from core.store.verification import verify
 

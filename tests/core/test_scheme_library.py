@@ -11,9 +11,9 @@ import core.schemes
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.roles import Role
 from core.schemes import load_scheme, scheme_names
-from core.services import scheme_library
 from core.services.catalogue import verify_log
-from core.services.scheme_library import add_scheme, check_scheme, find_scheme, list_schemes, offer_scheme
+from core.services.rules import scheme_library
+from core.services.rules.scheme_library import add_scheme, check_scheme, find_scheme, list_schemes, offer_scheme
 from core.settings import Settings
 
 TEXT = (Path(core.schemes.__file__).parent / "isup.toml").read_text(encoding="utf-8")

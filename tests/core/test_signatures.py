@@ -12,7 +12,8 @@ from people_kit import enrol
 from core.domain import CaseStatus
 from core.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from core.roles import Role
-from core.services import resolution, review, signing
+from core.services.cases import review
+from core.services.consultations import resolution, signing
 from core.settings import Settings
 from core.store.connection import open_log
 from core.store.resolutions import record_digest

@@ -13,9 +13,9 @@ from core.domain import FlagKind, ReadCategory
 from core.errors import InputError, NotAllowedError
 from core.interop.reads_layout import ReadsMapping
 from core.schemes import load_scheme
+from core.services.cases.worklist import case_detail
 from core.services.catalogue import verify_log
-from core.services.read_import import import_reads
-from core.services.worklist import case_detail
+from core.services.imports.reads import import_reads
 from core.settings import Settings
 from core.store import imports
 from core.store.connection import open_log
@@ -210,7 +210,7 @@ def test_an_import_that_breaks_off_leaves_nothing(settings, table, monkeypatch):
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.services.read_import.refresh_flags_in", breaks)
+    monkeypatch.setattr("core.services.imports.reads.refresh_flags_in", breaks)
     with pytest.raises(KeyboardInterrupt):
         take_in(settings, table)
     assert [table_rows(settings, name) for name in ("cases", "diagnoses", "events")] == [0, 0, 0]
@@ -235,7 +235,7 @@ def test_the_same_read_twice_in_a_file_counts_once_and_a_contradiction_is_refuse
 
 
 def test_an_import_never_supersedes_what_a_person_recorded_here(settings, tmp_path):
-    from core.services import review
+    from core.services.cases import review
 
     slide_id = add_slide(settings, "a", case_id="A")
     save(settings, run_of(slide_id, score=0.95))

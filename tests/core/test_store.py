@@ -19,9 +19,10 @@ from verdict_kit import fill_quality
 
 from core.domain import FlagKind, MppSource, ReadCategory, ReviewVerdict, SlideStatus, Stain
 from core.errors import InputError, InvalidMppError, NotFoundError, StorageError
-from core.services import catalogue, review
-from core.services.annotations import save_annotation
+from core.services import catalogue
+from core.services.cases import review
 from core.services.catalogue import SlideRequest
+from core.services.viewing.annotations import save_annotation
 from core.settings import Settings
 from core.store import results
 from core.store.annotations import Shape

@@ -14,13 +14,15 @@ from core.domain import CaseStatus, ReadCategory
 from core.errors import ConflictError, NotAllowedError
 from core.phantom.truth import TUMOUR
 from core.roles import Role
-from core.services import catalogue, jobs, review
-from core.services.answers import Answer
-from core.services.demo_start import is_demonstration, keep_start, start_over
-from core.services.planted import planted_cases, planted_outlines
-from core.services.story import ChapterKind, story
-from core.services.story_play import STEPS, play_next, steps_done
-from core.services.worker import run_worker
+from core.services import catalogue
+from core.services.cases import review
+from core.services.consultations.answers import Answer
+from core.services.queue import jobs
+from core.services.queue.worker import run_worker
+from core.services.story.planted import planted_cases, planted_outlines
+from core.services.story.play import STEPS, play_next, steps_done
+from core.services.story.start import is_demonstration, keep_start, start_over
+from core.services.story.story import ChapterKind, story
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store.connection import open_log, writing

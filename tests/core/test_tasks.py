@@ -14,8 +14,9 @@ from store_kit import add_slide
 from core.domain import JobKind, JobState
 from core.errors import CancelledError, InputError, NotAllowedError, NotFoundError
 from core.roles import Role
-from core.services import catalogue, jobs, tasks
-from core.services.worker import run_worker
+from core.services import catalogue
+from core.services.queue import jobs, tasks
+from core.services.queue.worker import run_worker
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store.connection import open_log, writing

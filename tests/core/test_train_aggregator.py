@@ -19,16 +19,16 @@ from core.domain import ReadCategory, Size, SlideStatus, Stain
 from core.errors import ConflictError, InputError, ModelError, NotFoundError
 from core.roles import Role
 from core.services import catalogue
-from core.services.aggregation_facts import AGGREGATORS, DECISION_CHOSEN, REFUSED
-from core.services.aggregator_training import TrainingRequest, train_aggregator
-from core.services.aggregators import apply_active, load_active, statistics_of
-from core.services.analyse import analyse_slide
+from core.services.analysis.aggregation_facts import AGGREGATORS, DECISION_CHOSEN, REFUSED
+from core.services.analysis.aggregators import apply_active, load_active, statistics_of
+from core.services.analysis.analyse import analyse_slide
+from core.services.analysis.deciding import Choice, read_choice
+from core.services.analysis.run_files import RunFolder
 from core.services.catalogue import SlideRequest
-from core.services.deciding import Choice, read_choice
-from core.services.display import aggregator_notes, rule_meanings
-from core.services.layers import attention_layer, class_names, has_attention
-from core.services.run_files import RunFolder
-from core.services.slide_labels import slide_labels
+from core.services.training.aggregator_training import TrainingRequest, train_aggregator
+from core.services.training.slide_labels import slide_labels
+from core.services.viewing.display import aggregator_notes, rule_meanings
+from core.services.viewing.layers import attention_layer, class_names, has_attention
 from core.settings import Settings
 from core.store.records import RunResult
 from models.aggregators.cards import read_aggregator
@@ -198,7 +198,7 @@ def test_labels_from_a_table(settings: Settings, tmp_path: Path):
 
 
 def test_labels_from_reads_only_where_a_read_says_something_about_a_slide(settings: Settings):
-    from core.services.review import record_diagnosis, reveal_model
+    from core.services.cases.review import record_diagnosis, reveal_model
 
     for name, case_id in (
         ("a", "M"),

@@ -16,19 +16,21 @@ from core.agreement.estimates import Bootstrap
 from core.documents import to_html
 from core.domain import NOT_FOR_DIAGNOSIS, FlagKind, ReadCategory, ReviewVerdict
 from core.errors import InputError, NotAllowedError
-from core.services import resolution, review, rules
-from core.services.agreement_view import MODEL, agreement_view
-from core.services.calibrations import add_calibration, list_calibrations
-from core.services.consult_lists import Waits
-from core.services.coverage import coverage_of
-from core.services.day import day_view
-from core.services.flagging import refresh_flags
-from core.services.report_files import report_csv, report_document
-from core.services.report_periods import Period
-from core.services.reports import Report, median_interval, report
-from core.services.triage_board import audit_result, board
-from core.services.triage_setting import Setting, SettingKind
-from core.services.worklist import case_detail
+from core.services.agreement.view import MODEL, agreement_view
+from core.services.calibration.calibrations import add_calibration, list_calibrations
+from core.services.calibration.coverage import coverage_of
+from core.services.cases import review
+from core.services.cases.day import day_view
+from core.services.cases.worklist import case_detail
+from core.services.consultations import resolution
+from core.services.consultations.lists import Waits
+from core.services.reports.files import report_csv, report_document
+from core.services.reports.periods import Period
+from core.services.reports.reports import Report, median_interval, report
+from core.services.rules import rules
+from core.services.rules.flagging import refresh_flags
+from core.services.triage.board import audit_result, board
+from core.services.triage.setting import Setting, SettingKind
 from core.settings import Settings
 from core.store.board import SettledCase, settled_cases
 from core.store.connection import open_log, reading

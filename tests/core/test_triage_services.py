@@ -12,23 +12,24 @@ from resolved_kit import WEIGHTS, add_read, add_resolved, department_with
 
 from core.domain import FlagKind, ReadCategory
 from core.errors import ConflictError, InputError, NotAllowedError
-from core.services import review, rules
-from core.services.audits import audit_view, draw_audit
-from core.services.calibration_making import (
+from core.services.analysis.unlikeness import COLOURS, Usual, fit_usual, list_references, measured_colours
+from core.services.calibration.calibrations import add_calibration
+from core.services.calibration.coverage import coverage_of
+from core.services.calibration.making import (
     Columns,
     SeenModel,
     calibration_from_resolved,
     calibration_from_table,
     list_seen_models,
 )
-from core.services.calibrations import add_calibration
-from core.services.coverage import coverage_of
-from core.services.flagging import refresh_flags
-from core.services.selective import selective_of
-from core.services.triage_board import board
-from core.services.triage_setting import Setting, SettingKind, parse_setting
-from core.services.unlikeness import COLOURS, Usual, fit_usual, list_references, measured_colours
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.worklist import case_detail
+from core.services.evaluation.selective import selective_of
+from core.services.rules import rules
+from core.services.rules.flagging import refresh_flags
+from core.services.triage.audits import audit_view, draw_audit
+from core.services.triage.board import board
+from core.services.triage.setting import Setting, SettingKind, parse_setting
 from core.settings import Settings
 from core.slides import open_slide
 from core.store.connection import open_log, writing

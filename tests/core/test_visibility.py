@@ -25,13 +25,9 @@ from core.server.sign_in import COOKIE_NAME, demonstration_claims, sign_in_cooki
 from core.server.tile_tokens import grant, sign
 from core.server.tiles import SLIDES_PATH
 from core.server.viewer import viewer_routes
-from core.services import annotations, consult, consult_lists, opinion, resolution, review, signing
-from core.services.answers import Answer
-from core.services.export import export
-from core.services.layers import QUALITY_MAP
-from core.services.pictures import slide_picture
-from core.services.run_files import RunFolder
-from core.services.visibility import (
+from core.services.analysis.run_files import RunFolder
+from core.services.cases import review
+from core.services.cases.visibility import (
     ALL,
     HIDDEN,
     UNREAD,
@@ -40,7 +36,14 @@ from core.services.visibility import (
     may_see_model_of,
     visibility,
 )
-from core.services.worklist import case_detail
+from core.services.cases.worklist import case_detail
+from core.services.consultations import consult, opinion, resolution, signing
+from core.services.consultations import lists as consult_lists
+from core.services.consultations.answers import Answer
+from core.services.export import export
+from core.services.viewing import annotations
+from core.services.viewing.layers import QUALITY_MAP
+from core.services.viewing.pictures import slide_picture
 from core.settings import Settings
 from core.store.annotations import Shape
 from core.store.events import Action

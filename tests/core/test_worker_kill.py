@@ -16,9 +16,11 @@ import pytest
 from store_kit import PROJECT, add_slide
 
 from core.domain import JobState, SlideStatus
-from core.services import catalogue, jobs, review
-from core.services.processes import process_alive
-from core.services.supervisor import supervise
+from core.services import catalogue
+from core.services.cases import review
+from core.services.queue import jobs
+from core.services.queue.processes import process_alive
+from core.services.queue.supervisor import supervise
 from core.settings import Settings
 from core.store.verification import verify
 
@@ -29,7 +31,7 @@ import sys, time; from pathlib import Path
 sys.path[:0] = ["tests/core", "tests"]
 from store_kit import run_of
 from core.errors import CancelledError
-from core.services.worker import run_worker
+from core.services.queue.worker import run_worker
 from core.settings import Settings
 
 home, parent, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -181,7 +183,7 @@ def _worker_command(settings: Settings) -> list[str]:
 def test_the_supervisor_restarts_a_killed_worker_and_ends_it_at_last(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.services.supervisor.BACK_OFF_S", (0.1,))
+    monkeypatch.setattr("core.services.queue.supervisor.BACK_OFF_S", (0.1,))
     job_id = queued(settings)
 
     async def scenario() -> int:

@@ -9,8 +9,8 @@ from store_kit import add_slide, flag_of_kind, listed, run_of, save, set_flags
 
 from core.domain import BANDS, CaseStatus, FlagKind, ReadCategory, ReviewVerdict, SlideStatus
 from core.errors import NotFoundError
-from core.services import review
-from core.services.worklist import case_detail
+from core.services.cases import review
+from core.services.cases.worklist import case_detail
 from core.settings import Settings
 from core.store.connection import open_log, reading
 from core.store.overview import overview

@@ -13,9 +13,9 @@ from store_kit import add_slide, flag_of_kind, run_of, save, set_flags
 
 from core.domain import CaseStatus, FlagKind, ReadCategory, ReviewVerdict
 from core.errors import InputError, NotAllowedError
-from core.services import review
-from core.services.worklist import CaseRow
-from core.services.worklist_pages import WorklistOrder, WorklistPage, WorklistQuery, worklist_names, worklist_page
+from core.services.cases import review
+from core.services.cases.worklist import CaseRow
+from core.services.cases.worklist_pages import WorklistOrder, WorklistPage, WorklistQuery, worklist_names, worklist_page
 from core.settings import Settings
 from core.vocabulary import Blinding
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.services.evaluate import evaluate_patches
+from core.services.evaluation.patches import evaluate_patches
 from models.cards import SHIPPED, load_card
 from models.data.splits import read_split
 from models.registry import load_model

@@ -19,7 +19,7 @@ from core.explain.inside import mass_of
 from core.explain.maps import smoothed
 from core.explain.sanity import MOST_ALIKE, MOST_SPREAD, spread_of
 from core.phantom import Lesion, PhantomSpec, ScannerLook, TissueMix, write_phantom
-from core.services.explain_task import PIECES
+from core.services.explanation.task import PIECES
 from core.slides import open_slide
 from models.cards import Member
 from models.explanation.cam import cam_layer, class_activation, grad_cam_cells, grad_cam_pp_cells, turned_back

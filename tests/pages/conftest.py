@@ -17,12 +17,12 @@ from streamlit.testing.v1 import AppTest
 from core.domain import MppSource, ReadCategory, Region, SlideStatus, Stain
 from core.roles import Role
 from core.server.sign_in import demonstration_claims
+from core.services.analysis.run_files import RunFolder
+from core.services.cases.review import record_diagnosis
 from core.services.catalogue import SlideRequest, add_slides
-from core.services.flagging import refresh_flags
-from core.services.jobs import enqueue
-from core.services.people import ensure_demonstration
-from core.services.review import record_diagnosis
-from core.services.run_files import RunFolder
+from core.services.people.people import ensure_demonstration
+from core.services.queue.jobs import enqueue
+from core.services.rules.flagging import refresh_flags
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.records import RunResult, SlideFacts

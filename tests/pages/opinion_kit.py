@@ -10,10 +10,10 @@ from viewer_kit import run_of, slide_image, tile_table, write_slide
 
 from core.domain import Stain
 from core.roles import Role
+from core.services.analysis.run_files import RunFolder
 from core.services.catalogue import SlideRequest, add_slides
-from core.services.flagging import refresh_flags
-from core.services.people import ensure_demonstration
-from core.services.run_files import RunFolder
+from core.services.people.people import ensure_demonstration
+from core.services.rules.flagging import refresh_flags
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.results import save_run

@@ -11,10 +11,11 @@ from people_kit import CLERK, enrol
 from core.domain import ReadCategory
 from core.interop.reads_layout import ReadsMapping
 from core.roles import Role
-from core.services import consult, review
-from core.services.agreement_view import agreement_choices, agreement_input
-from core.services.answers import Answer
-from core.services.read_import import import_reads
+from core.services.agreement.view import agreement_choices, agreement_input
+from core.services.cases import review
+from core.services.consultations import consult
+from core.services.consultations.answers import Answer
+from core.services.imports.reads import import_reads
 from core.vocabulary import Blinding, ConsultationType
 from pages.parts.agreement import source as agreement_source
 

@@ -5,8 +5,8 @@ from resolved_kit import NOW, WEIGHTS, department_with
 from streamlit.testing.v1 import AppTest
 
 from core.roles import Role
-from core.services.calibrations import list_calibrations
-from core.services.unlikeness import list_references
+from core.services.analysis.unlikeness import list_references
+from core.services.calibration.calibrations import list_calibrations
 
 CLERK = "clerk (command line)"
 

@@ -7,8 +7,8 @@ import pytest
 from core.domain import CaseStatus, ReadCategory, ReviewVerdict
 from core.errors import ConflictError
 from core.server.identity import Role
-from core.services.review import open_case, record_diagnosis, reveal_model
-from core.services.worklist import case_detail
+from core.services.cases.review import open_case, record_diagnosis, reveal_model
+from core.services.cases.worklist import case_detail
 from core.store.records import ReadStage
 from pages.parts.case import reading
 from pages.parts.case.slides import Look

@@ -26,10 +26,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from core.domain import ReadCategory, Region, ReviewVerdict, Size
 from core.phantom.cohort import DEMO_COHORT, write_cases
-from core.services.annotations import list_annotations
+from core.services.cases.worklist import case_detail
 from core.services.catalogue import verify_log
-from core.services.demo import load_cohort
-from core.services.worklist import case_detail
+from core.services.story.demo import load_cohort
+from core.services.viewing.annotations import list_annotations
 from core.settings import Settings
 from core.slides import open_slide
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from core.domain import ReadCategory, ReviewVerdict
 from core.roles import Role
-from core.services.review import reveal_model
-from core.services.signing import signatures
-from core.services.worklist import case_detail
+from core.services.cases.review import reveal_model
+from core.services.cases.worklist import case_detail
+from core.services.consultations.signing import signatures
 from core.vocabulary import ReadRole, SignatureMeaning, SignedKind
 
 ADA = "Ada Reader (demonstration)"

@@ -11,11 +11,11 @@ from people_kit import CLERK
 
 from core.domain import CaseStatus, ReadCategory
 from core.roles import Role
-from core.services import consult, opinion, resolution, signing
-from core.services.answers import Answer
-from core.services.consult_inbox import Task, consult_inbox, count_to_do, matching
-from core.services.consult_lists import case_consult
-from core.services.people import ensure_demonstration
+from core.services.consultations import consult, opinion, resolution, signing
+from core.services.consultations.answers import Answer
+from core.services.consultations.inbox import Task, consult_inbox, count_to_do, matching
+from core.services.consultations.lists import case_consult
+from core.services.people.people import ensure_demonstration
 from core.settings import Settings
 from core.store.consult_records import ConsultationRecord, NewComparison, NewResolution
 from core.vocabulary import (

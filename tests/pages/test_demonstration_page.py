@@ -8,7 +8,7 @@ import pytest
 from core.phantom.truth import TUMOUR
 from core.roles import Role
 from core.services.catalogue import get_slide
-from core.services.demo_start import keep_start
+from core.services.story.start import keep_start
 
 PAGE = "demonstration.py"
 

@@ -12,10 +12,10 @@ from playwright.sync_api import Page, expect
 
 from core.domain import ReadCategory
 from core.roles import Role
-from core.services import review
-from core.services.errors_review import error_gallery
-from core.services.errors_review_values import Direction, ErrorItem, Level
-from core.services.evaluation_values import EvaluationRequest, Unit
+from core.services.cases import review
+from core.services.error_review.reviews import error_gallery
+from core.services.error_review.values import Direction, ErrorItem, Level
+from core.services.evaluation.values import EvaluationRequest, Unit
 from core.settings import Settings
 
 ADA = "Ada Reader (demonstration)"

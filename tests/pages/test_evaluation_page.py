@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.domain import ReadCategory
 from core.roles import Role
-from core.services import review
-from core.services.errors_review import error_gallery
-from core.services.errors_review_values import Direction, Level
-from core.services.evaluation_values import EvaluationRequest, Unit
-from core.services.jobs import list_jobs
+from core.services.cases import review
+from core.services.error_review.reviews import error_gallery
+from core.services.error_review.values import Direction, Level
+from core.services.evaluation.values import EvaluationRequest, Unit
+from core.services.queue.jobs import list_jobs
 from core.settings import Settings
 
 ADA = "Ada Reader (demonstration)"

@@ -11,9 +11,10 @@ import pytest
 from core.domain import JobKind, Region
 from core.explain import Method
 from core.server.identity import Role
-from core.services import explain, explain_files
-from core.services.jobs import list_jobs
-from core.services.tasks import JobState
+from core.services.explanation import explain
+from core.services.explanation import files as explain_files
+from core.services.queue.jobs import list_jobs
+from core.services.queue.tasks import JobState
 from core.store import jobs as queue
 from core.store.connection import open_log, writing
 

@@ -7,10 +7,10 @@ from people_kit import CLERK
 
 from core.domain import ReadCategory
 from core.roles import Role
+from core.services.cases.other_systems import other_systems
+from core.services.cases.worklist import case_detail
 from core.services.catalogue import verify_log
-from core.services.import_history import imported_files
-from core.services.other_systems import other_systems
-from core.services.worklist import case_detail
+from core.services.imports.history import imported_files
 
 GERMAN = "Fall;Leser;Befund\nUNREAD;Müller;gutartig\nUNREAD;Gruber;maligne\nX9;Müller;gutartig\n"
 

@@ -19,7 +19,7 @@ from people_kit import CLERK
 from playwright.sync_api import Page, expect
 
 from core.roles import Role
-from core.services import people
+from core.services.people import people
 from core.settings import Settings
 
 CLAIMS = {"sub": "ada-1", "name": "Ada Lovelace", "email": "ada@x.org", "email_verified": True}

@@ -9,9 +9,9 @@ from people_kit import CLERK
 
 from core.domain import SlideStatus
 from core.server.identity import Role
+from core.services.cases.review import reveal_model
 from core.services.catalogue import get_slide
-from core.services.jobs import cancel, list_jobs
-from core.services.review import reveal_model
+from core.services.queue.jobs import cancel, list_jobs
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.records import NOT_CHECKED, OVERRIDE, RunResult

@@ -10,7 +10,7 @@ from people_kit import CLERK
 from playwright.sync_api import Page, expect
 
 from core.roles import Role
-from core.services import people
+from core.services.people import people
 from core.settings import Settings
 from core.store.records import PersonRecord
 

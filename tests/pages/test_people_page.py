@@ -12,9 +12,9 @@ from people_kit import CLERK
 from streamlit.testing.v1 import AppTest
 
 from core.roles import PERMISSION_WORDS, ROLE_MEANINGS, ROLE_NAMES, Role
-from core.services import people, sessions
-from core.services.people import people_overview
-from core.services.scheme_library import list_schemes
+from core.services.people import people, sessions
+from core.services.people.people import people_overview
+from core.services.rules.scheme_library import list_schemes
 from core.settings import Settings
 from core.store.records import PersonRecord
 from pages.parts.people.tables import browser_in_words, matching, matrix_frame, people_csv

@@ -23,8 +23,8 @@ from viewer_kit import FIRST, HEIGHT, SECOND, WIDTH, artefact_map, make_home
 
 from core.qc.classes import ArtefactClass
 from core.services.catalogue import verify_log
-from core.services.quality import slide_verdicts
-from core.services.quality_second import ask_second_reads
+from core.services.quality.second_reads import ask_second_reads
+from core.services.quality.verdicts import slide_verdicts
 from core.settings import Settings
 from core.vocabulary import QcDisposition
 

@@ -11,11 +11,11 @@ from quality_kit import COHORT, labels_of, make_cohort, report_of, yesterday
 
 from core.qc.classes import ArtefactClass
 from core.roles import Role
-from core.services.quality import NewQcVerdict, judge, slide_verdicts
-from core.services.quality_limits import active_limits
-from core.services.quality_references import add_reference
-from core.services.quality_second import ask_second_reads
-from core.services.quality_table import quality_table
+from core.services.quality.limits import active_limits
+from core.services.quality.references import add_reference
+from core.services.quality.second_reads import ask_second_reads
+from core.services.quality.table import quality_table
+from core.services.quality.verdicts import NewQcVerdict, judge, slide_verdicts
 from core.settings import Settings
 from core.vocabulary import QcDisposition, QcReason
 from pages.parts.quality.table import export_table

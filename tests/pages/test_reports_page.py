@@ -10,9 +10,9 @@ import pytest
 from core.documents import to_html, to_pdf
 from core.errors import InputError
 from core.roles import Role
-from core.services.report_files import report_document, trend_csv
-from core.services.report_periods import Period, Step, label_of, periods_between
-from core.services.reports import report, reports_of
+from core.services.reports.files import report_document, trend_csv
+from core.services.reports.periods import Period, Step, label_of, periods_between
+from core.services.reports.reports import report, reports_of
 
 
 @pytest.mark.usefixtures("empty_home")

@@ -4,8 +4,8 @@ import pytest
 
 from core.domain import FlagKind
 from core.roles import Role
-from core.services.rules import activate_rules, draft_rules, list_rules, rule_history
-from core.services.worklist import case_detail
+from core.services.cases.worklist import case_detail
+from core.services.rules.rules import activate_rules, draft_rules, list_rules, rule_history
 
 STRICT = 'version = "strict"\n[[threshold]]\nfrom_probability = 0.05\n'
 WIDE = 'version = "wide"\nabstain_band = 0.48\n'

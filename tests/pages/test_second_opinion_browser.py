@@ -13,13 +13,14 @@ from playwright.sync_api import Locator, Page, Request, WebSocket, expect
 
 from core.domain import CaseStatus, ReadCategory
 from core.server.tiles import SLIDES_PATH
-from core.services import consult, opinion, resolution, review
-from core.services.answers import Answer
+from core.services.cases import review
+from core.services.cases.drafts import DraftForm, DraftPlace, draft_of
+from core.services.cases.worklist import case_detail
 from core.services.catalogue import verify_log
-from core.services.consult_lists import CaseConsult, case_consult
-from core.services.drafts import DraftForm, DraftPlace, draft_of
-from core.services.signing import signatures
-from core.services.worklist import case_detail
+from core.services.consultations import consult, opinion, resolution
+from core.services.consultations.answers import Answer
+from core.services.consultations.lists import CaseConsult, case_consult
+from core.services.consultations.signing import signatures
 from core.settings import Settings
 from core.store.consult_records import NewComparison
 from core.vocabulary import Blinding, ConsultationState, ConsultationType, Discordance, ManagementImpact

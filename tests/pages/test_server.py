@@ -18,8 +18,8 @@ import pytest
 from browser_kit import host_of
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.services.review import open_case
-from core.services.worklist import case_detail
+from core.services.cases.review import open_case
+from core.services.cases.worklist import case_detail
 from core.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]

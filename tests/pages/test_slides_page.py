@@ -7,7 +7,7 @@ from PIL import Image
 from core.domain import JobState, Stain
 from core.server.identity import Role
 from core.services.catalogue import get_slide
-from core.services.jobs import cancel, list_jobs
+from core.services.queue.jobs import cancel, list_jobs
 
 
 @pytest.fixture

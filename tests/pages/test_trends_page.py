@@ -8,7 +8,7 @@ import pytest
 from quality_kit import make_cohort
 
 from core.roles import Role
-from core.services.quality_trends import quality_trends
+from core.services.quality.trends import quality_trends
 from core.settings import Settings
 from pages.parts.trends.courses import days_of, export_trends, filters_of
 

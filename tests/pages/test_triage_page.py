@@ -5,8 +5,8 @@ from resolved_kit import department_with
 
 from core.domain import CaseStatus
 from core.roles import Role
-from core.services.audits import audit_view
-from core.services.worklist import case_detail
+from core.services.cases.worklist import case_detail
+from core.services.triage.audits import audit_view
 
 LEAD = "Eva Lead (demonstration)"
 

@@ -29,7 +29,7 @@ from playwright.sync_api import Browser, Page, expect
 from viewer_kit import ATTENDED, FIRST, HEIGHT, HOT, RULER, SECOND, TILE, UNSCALED, WIDTH, make_home, slide_image
 
 from core.qc.classes import ArtefactClass
-from core.services.annotations import list_annotations
+from core.services.viewing.annotations import list_annotations
 from core.settings import Settings
 
 DARKEST = (127, 0, 0)

@@ -7,9 +7,9 @@ import pytest
 
 from core.domain import CaseStatus, ReadCategory
 from core.server.identity import Role
-from core.services.consult import request
-from core.services.review import assign, record_diagnosis, reveal_model
-from core.services.worklist_pages import worklist_page
+from core.services.cases.review import assign, record_diagnosis, reveal_model
+from core.services.cases.worklist_pages import worklist_page
+from core.services.consultations.consult import request
 from core.vocabulary import ConsultationType
 from pages.parts.worklist.filters import Whose
 from pages.parts.worklist.table import export_csv, worklist_frame

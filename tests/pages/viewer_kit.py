@@ -14,9 +14,9 @@ from people_kit import CLERK
 
 from core.domain import FlagDirection, FlagKind, MppSource, ReadCategory, SlideStatus, Stain
 from core.qc.classes import NO_TISSUE, ArtefactClass
+from core.services.analysis.run_files import RunFolder
 from core.services.catalogue import SlideRequest, add_slides
-from core.services.layers import QUALITY_MAP
-from core.services.run_files import RunFolder
+from core.services.viewing.layers import QUALITY_MAP
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.records import FlagRecord, NewRead, ReadStage, RunResult, SlideFacts

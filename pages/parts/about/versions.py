@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.server.routes import code_version
-from core.services.tile_columns import target_name
+from core.services.analysis.tile_columns import target_name
 from core.settings import Settings
 from models.cards import Member, ModelCard
 from pages.parts.common.badges import STAINS, in_words, plain

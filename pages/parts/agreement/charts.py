@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from core.server.identity import short_name
-from core.services.agreement_view import CaseSpread, ConfidenceLevel, Estimate, PairAgreement
+from core.services.agreement.view import CaseSpread, ConfidenceLevel, Estimate, PairAgreement
 
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False}
 _SCALE = [[0.0, "#f3e3d3"], [0.5, "#8fb9bd"], [1.0, "#0b4f5c"]]

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from core.server.identity import short_name
-from core.services.agreement_literature import PUBLISHED_FIGURES, PUBLISHED_TABLES
-from core.services.agreement_view import ReaderProfile
+from core.services.agreement.literature import PUBLISHED_FIGURES, PUBLISHED_TABLES
+from core.services.agreement.view import ReaderProfile
 from pages.parts.agreement.charts import CONFIG, Dot, confidence_plot, interval_plot
 from pages.parts.agreement.shown import Shown
 from pages.parts.agreement.tables import NUMBERS, with_interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.services.agreement_view import AgreementReport, Estimate
+from core.services.agreement.view import AgreementReport, Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

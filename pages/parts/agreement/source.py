@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import InputError
 from core.server.identity import User
-from core.services.agreement_view import (
+from core.services.agreement.view import (
     HERE,
     PLAIN,
     AgreementChoices,

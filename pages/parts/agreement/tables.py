@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.services.agreement_view import AgreementReport, Estimate
+from core.services.agreement.view import AgreementReport, Estimate
 from pages.parts.agreement.charts import CONFIG, Dot, heat_table, interval_plot, spread_plot
 from pages.parts.agreement.shown import Shown
 from pages.parts.agreement.words import KAPPAS, STATISTICS

@@ -9,11 +9,11 @@ import streamlit as st
 
 from core.errors import InputError
 from core.server.identity import User
-from core.services.agreement import FileAgreement, agreement_of_table
-from core.services.agreement_view import Estimate
-from core.services.read_tables import AgreementRequest, Duplicates
-from core.services.scheme_library import list_schemes
-from core.services.uploads import Upload
+from core.services.agreement.of_file import FileAgreement, agreement_of_table
+from core.services.agreement.read_tables import AgreementRequest, Duplicates
+from core.services.agreement.view import Estimate
+from core.services.imports.uploads import Upload
+from core.services.rules.scheme_library import list_schemes
 from core.settings import Settings
 from pages.parts.agreement.shown import Shown
 from pages.parts.common.reads_mapping import choose_mapping

@@ -6,15 +6,15 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.calibration_making import (
+from core.services.analysis.unlikeness import Usual, fit_usual
+from core.services.calibration.calibrations import SIZE_LIMIT, Method, add_calibration
+from core.services.calibration.making import (
     Columns,
     SeenModel,
     calibration_from_resolved,
     calibration_from_table,
     table_columns,
 )
-from core.services.calibrations import SIZE_LIMIT, Method, add_calibration
-from core.services.unlikeness import Usual, fit_usual
 from core.settings import Settings
 from pages.parts.calibration.tables import METHODS
 from pages.parts.common.actions import attempt

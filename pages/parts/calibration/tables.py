@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.server.identity import short_name
-from core.services.calibrations import CalibrationInUse, Method, needed_cases
-from core.services.coverage import Coverage
-from core.services.selective import Selective
-from core.services.unlikeness import ReferenceInUse
+from core.services.analysis.unlikeness import ReferenceInUse
+from core.services.calibration.calibrations import CalibrationInUse, Method, needed_cases
+from core.services.calibration.coverage import Coverage
+from core.services.evaluation.selective import Selective
 from pages.parts.common.badges import plain, time_in_words
 
 METHODS = {

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from core.domain import ReadCategory
-from core.services.answers import Answer
-from core.services.scheme_library import Scheme, list_schemes
+from core.services.consultations.answers import Answer
+from core.services.rules.scheme_library import Scheme, list_schemes
 from core.settings import Settings
 from core.store.records import DiagnosisRecord
 from pages.parts.common.badges import CATEGORIES

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from core.services.display import aggregator_notes, rule_meanings
-from core.services.fit import not_checked
+from core.services.analysis.fit import not_checked
+from core.services.viewing.display import aggregator_notes, rule_meanings
 from core.store.records import EventRecord, FlagRecord, RunRecord, SlideRecord
 from pages.parts.common.badges import FLAGS, MPP_SOURCES, STAINS, in_words, plain, time_in_words
 

@@ -8,11 +8,11 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import User
-from core.services.case_document import case_document
-from core.services.review import assign
-from core.services.signing import signatures
-from core.services.worklist import CaseDetail
-from core.services.worklist_pages import WorklistQuery, worklist_names, worklist_page
+from core.services.cases.document import case_document
+from core.services.cases.review import assign
+from core.services.cases.worklist import CaseDetail
+from core.services.cases.worklist_pages import WorklistQuery, worklist_names, worklist_page
+from core.services.consultations.signing import signatures
 from core.settings import Settings
 from pages.parts.case.read_signing import show_read_signing
 from pages.parts.case.reading import show_read

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.server.identity import User
-from core.services.other_systems import other_systems
+from core.services.cases.other_systems import other_systems
 from core.settings import Settings
 from pages.parts.common.badges import time_in_words
 

@@ -8,10 +8,10 @@ from functools import partial
 import streamlit as st
 
 from core.server.identity import User
-from core.services.answers import Answer
-from core.services.drafts import DraftForm, DraftPlace
-from core.services.review import record_read
-from core.services.scheme_library import Scheme
+from core.services.cases.drafts import DraftForm, DraftPlace
+from core.services.cases.review import record_read
+from core.services.consultations.answers import Answer
+from core.services.rules.scheme_library import Scheme
 from core.settings import Settings
 from core.store.records import DiagnosisRecord
 from core.vocabulary import ReadRole

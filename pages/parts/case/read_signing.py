@@ -9,8 +9,8 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
-from core.services.signable import read_to_sign
-from core.services.signing import CheckedSignature, sign_read
+from core.services.consultations.signable import read_to_sign
+from core.services.consultations.signing import CheckedSignature, sign_read
 from core.settings import Settings
 from core.store.records import DiagnosisRecord
 from core.vocabulary import SignatureMeaning, SignedKind

@@ -8,9 +8,9 @@ import streamlit as st
 
 from core.domain import ReviewVerdict
 from core.server.identity import User
-from core.services.drafts import DraftForm, DraftPlace
-from core.services.review import record_review, reveal_model
-from core.services.signing import signatures
+from core.services.cases.drafts import DraftForm, DraftPlace
+from core.services.cases.review import record_review, reveal_model
+from core.services.consultations.signing import signatures
 from core.settings import Settings
 from core.store.records import DiagnosisRecord, ReadStage, ReviewRecord
 from core.vocabulary import COUNTING_ROLES, ReadRole

@@ -9,11 +9,11 @@ import streamlit as st
 
 from core.domain import Region, SlideStatus
 from core.server.identity import User
-from core.services.deep_link import link_of, view_of
-from core.services.fit import override_words
-from core.services.jobs import enqueue
-from core.services.look_at import region_of
-from core.services.worklist import CaseDetail
+from core.services.analysis.fit import override_words
+from core.services.cases.deep_link import link_of, view_of
+from core.services.cases.worklist import CaseDetail
+from core.services.consultations.look_at import region_of
+from core.services.queue.jobs import enqueue
 from core.settings import Settings
 from core.store.records import FlagRecord, ReviewRecord, SlideRecord
 from pages.parts.case.reading import latest_of

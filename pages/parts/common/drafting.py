@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.drafts import Draft, DraftPlace, discard_draft, draft_of, keep_draft
+from core.services.cases.drafts import Draft, DraftPlace, discard_draft, draft_of, keep_draft
 from core.settings import Settings
 from pages.parts.common.badges import time_in_words
 

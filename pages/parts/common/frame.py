@@ -11,7 +11,7 @@ from streamlit.navigation.page import Page
 from core.domain import NOT_FOR_DIAGNOSIS
 from core.roles import Permission
 from core.server.identity import User
-from core.services.sessions import revoke_everywhere, revoke_session
+from core.services.people.sessions import revoke_everywhere, revoke_session
 from pages.parts.common.session import current_settings
 
 PHANTOM_SENTENCE = "Generated phantom slides say nothing about clinical accuracy."

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.services.uploads import Layout, ReadsMapping, Upload, guess_mapping
+from core.services.imports.uploads import Layout, ReadsMapping, Upload, guess_mapping
 from pages.parts.common.table_upload import column_choice
 
 _LAYOUTS = {Layout.WIDE: "A row a case, a column a reader", Layout.LONG: "A row a read"}

@@ -12,8 +12,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.services.pictures import SlidePicture, slide_picture
-from core.services.worklist import CaseRow
+from core.services.cases.worklist import CaseRow
+from core.services.viewing.pictures import SlidePicture, slide_picture
 from core.settings import Settings
 
 ROW_THUMBNAIL_PX = 96

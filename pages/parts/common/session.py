@@ -8,7 +8,7 @@ from core.roles import PERMISSION_WORDS, Permission, in_words, roles_with
 from core.server.auth_settings import read_auth_settings
 from core.server.claims import identity_of
 from core.server.identity import EVERYONE, Role, User, user_of
-from core.services.sessions import Visit, visit
+from core.services.people.sessions import Visit, visit
 from core.settings import Settings
 
 

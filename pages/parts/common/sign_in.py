@@ -12,9 +12,9 @@ from core.server.auth_settings import AuthSettings, read_auth_settings
 from core.server.identity import DEMONSTRATION_ISSUER, NAME_LIMIT, ROLE_MEANINGS, ROLE_NAMES, Role, short_name
 from core.server.return_to import return_cookie
 from core.server.sign_in import login_url
-from core.services.people import people_who_may
-from core.services.person_names import person_name
-from core.services.sessions import Standing, Visit
+from core.services.people.people import people_who_may
+from core.services.people.person_names import person_name
+from core.services.people.sessions import Standing, Visit
 from pages.parts.common.badges import plain
 from pages.parts.common.session import current_settings
 

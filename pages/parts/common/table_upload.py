@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import InputError
-from core.services.uploads import ENCODINGS, Upload, read_upload
+from core.services.imports.uploads import ENCODINGS, Upload, read_upload
 
 _FOUND_OUT = "Find out"
 _DECIMALS = {"Find out": None, "Point (0.5)": False, "Comma (0,5)": True}

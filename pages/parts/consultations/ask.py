@@ -11,10 +11,10 @@ import streamlit as st
 from core.domain import CaseStatus
 from core.errors import SecondReadError
 from core.server.identity import User, short_name
-from core.services.consult import reassign, request, withdraw
-from core.services.eligibility import eligible_people
-from core.services.look_at import places
-from core.services.request_rows import RequestRow
+from core.services.consultations.consult import reassign, request, withdraw
+from core.services.consultations.eligibility import eligible_people
+from core.services.consultations.look_at import places
+from core.services.consultations.request_rows import RequestRow
 from core.settings import Settings
 from core.store.records import SlideRecord
 from core.vocabulary import Blinding, ConsultationRole, ConsultationType, Urgency

@@ -9,8 +9,8 @@ import streamlit as st
 from core.domain import CaseStatus
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.pairs import Pair, pair
-from core.services.resolution import adjudicate, agree, compare
+from core.services.consultations.pairs import Pair, pair
+from core.services.consultations.resolution import adjudicate, agree, compare
 from core.settings import Settings
 from core.store.consult_records import NewComparison, OpinionRecord
 from core.store.records import DiagnosisRecord

@@ -7,8 +7,8 @@ import streamlit as st
 
 from core.domain import CaseStatus
 from core.server.identity import short_name
-from core.services.request_rows import RequestRow
-from core.services.signing import signatures
+from core.services.consultations.request_rows import RequestRow
+from core.services.consultations.signing import signatures
 from core.store.consult_records import ComparisonRecord
 from core.vocabulary import SignedKind, Urgency
 from pages.parts.case.read_signing import show_signature

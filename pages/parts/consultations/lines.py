@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.domain import NOT_FOR_DIAGNOSIS
 from core.server.identity import short_name
-from core.services.consult_inbox import Inbox, Line, Task
+from core.services.consultations.inbox import Inbox, Line, Task
 from core.vocabulary import Urgency
 from pages.parts.common.badges import Look, plain, show_badges
 from pages.parts.common.frame import PHANTOM_SENTENCE

@@ -9,11 +9,11 @@ from typing import cast
 import streamlit as st
 
 from core.server.identity import User
-from core.services.drafts import DraftForm, DraftPlace
-from core.services.opinion import acknowledge, decline, submit_opinion
-from core.services.request_rows import RequestRow
-from core.services.scheme_library import Scheme
-from core.services.visibility import Visibility
+from core.services.cases.drafts import DraftForm, DraftPlace
+from core.services.cases.visibility import Visibility
+from core.services.consultations.opinion import acknowledge, decline, submit_opinion
+from core.services.consultations.request_rows import RequestRow
+from core.services.rules.scheme_library import Scheme
 from core.settings import Settings
 from core.vocabulary import AdditionalWork
 from pages.parts.case.answer_form import answer_fields, answer_of, begin_fields, fields_of, keep_scheme, on_page

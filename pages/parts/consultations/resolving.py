@@ -10,9 +10,9 @@ import streamlit as st
 from core.domain import CaseStatus
 from core.errors import SecondReadError
 from core.server.identity import User, short_name
-from core.services.resolution import reopen, resolve
-from core.services.signable import Signable, resolution_to_sign
-from core.services.signing import printed_name_of, sign_resolution
+from core.services.consultations.resolution import reopen, resolve
+from core.services.consultations.signable import Signable, resolution_to_sign
+from core.services.consultations.signing import printed_name_of, sign_resolution
 from core.settings import Settings
 from core.store.consult_records import NewResolution, ResolutionRecord
 from core.store.records import DiagnosisRecord

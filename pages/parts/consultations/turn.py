@@ -10,10 +10,10 @@ import streamlit as st
 from core.domain import CaseStatus
 from core.roles import Permission
 from core.server.identity import User, short_name
-from core.services.consult_lists import CaseConsult
-from core.services.next_step import NextStep, Turn
-from core.services.request_rows import RequestRow
-from core.services.worklist import CaseDetail
+from core.services.cases.worklist import CaseDetail
+from core.services.consultations.lists import CaseConsult
+from core.services.consultations.next_step import NextStep, Turn
+from core.services.consultations.request_rows import RequestRow
 from core.settings import Settings
 from core.states import Step, in_words
 from core.vocabulary import ConsultationRole, Discordance, Urgency

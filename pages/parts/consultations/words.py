@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from core.services.consult_lists import Waits
-from core.services.visibility import HIDDEN
+from core.services.cases.visibility import HIDDEN
+from core.services.consultations.lists import Waits
 from core.vocabulary import (
     AdditionalWork,
     Basis,

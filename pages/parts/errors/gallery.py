@@ -13,11 +13,11 @@ from core.domain import Region
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
-from core.services.errors_review import code_error
-from core.services.errors_review_export import error_picture, export_errors
-from core.services.errors_review_values import REASON_WORDS, Direction, ErrorGallery, ErrorItem, Level, Reason
-from core.services.evaluation_text import number
-from core.services.review import open_case
+from core.services.cases.review import open_case
+from core.services.error_review.export import error_picture, export_errors
+from core.services.error_review.reviews import code_error
+from core.services.error_review.values import REASON_WORDS, Direction, ErrorGallery, ErrorItem, Level, Reason
+from core.services.evaluation.text import number
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.badges import plain

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from core.evaluation.calibration import Calibration
 from core.evaluation.operating import Operating
-from core.services.evaluation_values import ReaderPoint
+from core.services.evaluation.values import ReaderPoint
 
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False}
 _TEAL, _ORANGE, _GREY = "#0f8a9b", "#d1704a", "#8a9498"

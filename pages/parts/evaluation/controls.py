@@ -9,9 +9,9 @@ import streamlit as st
 from core.domain import Stain
 from core.roles import Permission
 from core.server.identity import User
-from core.services.evaluation_choices import Choices, import_labels
-from core.services.evaluation_values import Cohort, EvaluationRequest, Unit
-from core.services.review import reveal_model
+from core.services.cases.review import reveal_model
+from core.services.evaluation.choices import Choices, import_labels
+from core.services.evaluation.values import Cohort, EvaluationRequest, Unit
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.badges import STAINS, in_words

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.services.evaluation import measure
-from core.services.evaluation_compare import ModelComparison, compare_prepared
-from core.services.evaluation_gather import Prepared
-from core.services.evaluation_values import EvaluationResult
+from core.services.evaluation.compare import ModelComparison, compare_prepared
+from core.services.evaluation.figures import measure
+from core.services.evaluation.gather import Prepared
+from core.services.evaluation.values import EvaluationResult
 from core.settings import Settings
 
 

@@ -8,9 +8,8 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
-from core.services.evaluation_text import number
-from core.services.evaluation_values import Cohort
-from core.services.lesion_overlap import (
+from core.services.cases.review import open_case
+from core.services.evaluation.lesion_overlap import (
     SCORE_WORDS,
     OverlapPicture,
     OverlapRow,
@@ -19,7 +18,8 @@ from core.services.lesion_overlap import (
     overlap_row,
     score_overlap,
 )
-from core.services.review import open_case
+from core.services.evaluation.text import number
+from core.services.evaluation.values import Cohort
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.badges import plain

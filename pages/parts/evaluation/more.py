@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.services.evaluation_compare import ModelComparison
-from core.services.evaluation_text import UNITS, number, with_interval
-from core.services.evaluation_values import EvaluationResult, Unit
+from core.services.evaluation.compare import ModelComparison
+from core.services.evaluation.text import UNITS, number, with_interval
+from core.services.evaluation.values import EvaluationResult, Unit
 from pages.parts.evaluation.charts import (
     CONFIG,
     Curve,

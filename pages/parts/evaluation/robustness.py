@@ -10,8 +10,8 @@ from core.errors import SecondReadError
 from core.evaluation.perturbation import Family
 from core.roles import Permission
 from core.server.identity import User
-from core.services.evaluation_values import SYSTEM_PREFIX, Cohort
-from core.services.robustness import RobustnessSummary, request_robustness, robustness_summary
+from core.services.evaluation.robustness import RobustnessSummary, request_robustness, robustness_summary
+from core.services.evaluation.values import SYSTEM_PREFIX, Cohort
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.evaluation.charts import CONFIG

@@ -7,9 +7,9 @@ import math
 import streamlit as st
 
 from core.evaluation.classes import ClassTable
-from core.services.evaluation_text import number, size_words, with_interval
-from core.services.evaluation_values import EvaluationResult, Unit
-from core.services.evaluation_view import tradeoff, view_at
+from core.services.evaluation.text import number, size_words, with_interval
+from core.services.evaluation.values import EvaluationResult, Unit
+from core.services.evaluation.view import tradeoff, view_at
 from pages.parts.evaluation.charts import (
     CONFIG,
     Curve,

@@ -11,8 +11,8 @@ from core.evaluation.classes import ClassTable
 from core.evaluation.delong import AucEstimate
 from core.evaluation.intervals import Estimate
 from core.evaluation.subgroups import Subgroup
-from core.services.evaluation_text import FIGURES, share_words, with_interval
-from core.services.evaluation_values import Baseline, EvaluationResult, ReaderPoint, RuleRow
+from core.services.evaluation.text import FIGURES, share_words, with_interval
+from core.services.evaluation.values import Baseline, EvaluationResult, ReaderPoint, RuleRow
 from pages.parts.common.badges import STAINS, in_words
 
 

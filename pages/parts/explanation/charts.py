@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from core.services.display import ATTENTION_STOPS
-from core.services.explain_slide import SlideExplanation
+from core.services.explanation.slide import SlideExplanation
+from core.services.viewing.display import ATTENTION_STOPS
 from pages.parts.common.badges import in_words
 
 CONFIG: dict[str, object] = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d"]}

@@ -9,9 +9,9 @@ import streamlit as st
 from core.domain import Region, SlideStatus
 from core.errors import NotFoundError
 from core.server.identity import User
-from core.services.explain_slide import SlideExplanation
-from core.services.worklist import CaseDetail, case_detail
-from core.services.worklist_pages import PAGE_LIMIT, worklist_page
+from core.services.cases.worklist import CaseDetail, case_detail
+from core.services.cases.worklist_pages import PAGE_LIMIT, worklist_page
+from core.services.explanation.slide import SlideExplanation
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.worklist.pieces import show_empty

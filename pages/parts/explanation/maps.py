@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import User
-from core.services.explain_export import export_tile
-from core.services.explain_pictures import (
+from core.services.explanation.export import export_tile
+from core.services.explanation.pictures import (
     LEGEND_SENTENCE,
     METHODS,
     agreement_words,
@@ -18,8 +18,8 @@ from core.services.explain_pictures import (
     map_picture,
     sanity_words,
 )
-from core.services.explain_records import TileExplanation
-from core.services.explain_slide import SlideExplanation
+from core.services.explanation.records import TileExplanation
+from core.services.explanation.slide import SlideExplanation
 from core.settings import Settings
 from pages.parts.common.badges import plain
 from pages.parts.explanation.choice import probability_at

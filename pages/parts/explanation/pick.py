@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.domain import Region
 from core.server.identity import User
-from core.services.display import cells_of, positive_class
-from core.services.explain import explained_regions, region_at
-from core.services.explain_slide import SlideExplanation
-from core.services.tile_columns import probability_columns
+from core.services.analysis.tile_columns import probability_columns
+from core.services.explanation.explain import explained_regions, region_at
+from core.services.explanation.slide import SlideExplanation
+from core.services.viewing.display import cells_of, positive_class
 from core.settings import Settings
 from models.cards import load_card
 from pages.parts.common.badges import FLAGS

@@ -9,8 +9,8 @@ import streamlit as st
 from core.domain import JobState, Region
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.explain import live_job
-from core.services.explain_similar import (
+from core.services.explanation.explain import live_job
+from core.services.explanation.similar import (
     NEIGHBOURS_SENTENCE,
     Neighbours,
     Similar,
@@ -19,7 +19,7 @@ from core.services.explain_similar import (
     request_cohort,
     request_embeddings,
 )
-from core.services.explain_slide import SlideExplanation
+from core.services.explanation.slide import SlideExplanation
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.badges import plain

@@ -10,12 +10,12 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
-from core.services.display import ATTENTION_SENTENCE, RULE_MEANINGS
-from core.services.explain_export import export_slide
-from core.services.explain_groups import tile_groups
-from core.services.explain_index import GROUPS
-from core.services.explain_pictures import KEPT_WORDS
-from core.services.explain_slide import REMOVAL_SENTENCE, SlideExplanation
+from core.services.explanation.export import export_slide
+from core.services.explanation.groups import tile_groups
+from core.services.explanation.index import GROUPS
+from core.services.explanation.pictures import KEPT_WORDS
+from core.services.explanation.slide import REMOVAL_SENTENCE, SlideExplanation
+from core.services.viewing.display import ATTENTION_SENTENCE, RULE_MEANINGS
 from core.settings import Settings
 from pages.parts.common.badges import in_words, plain
 from pages.parts.explanation.charts import CONFIG, attention_histogram, score_curve

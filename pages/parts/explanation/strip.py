@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.domain import Region
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.explain_pictures import tile_pictures
+from core.services.explanation.pictures import tile_pictures
 from core.settings import Settings
 from pages.parts.explanation.choice import ask_for
 

@@ -7,9 +7,9 @@ import streamlit as st
 from core.domain import JobState, Region
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.explain import live_job, place_of, region_at, request_tile, tile_explanation
-from core.services.explain_pictures import NOT_A_REASON
-from core.services.explain_slide import SlideExplanation
+from core.services.explanation.explain import live_job, place_of, region_at, request_tile, tile_explanation
+from core.services.explanation.pictures import NOT_A_REASON
+from core.services.explanation.slide import SlideExplanation
 from core.settings import Settings
 from models.cards import ModelCard, list_cards
 from pages.parts.common.actions import attempt

@@ -10,11 +10,11 @@ import streamlit as st
 
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.import_history import imported_files
-from core.services.import_report import ImportReport
-from core.services.read_tables import Duplicates
-from core.services.scheme_library import Scheme
-from core.services.uploads import Layout, PredictionsMapping, ReadsMapping, Upload, guess_case, words_in
+from core.services.agreement.read_tables import Duplicates
+from core.services.imports.history import imported_files
+from core.services.imports.report import ImportReport
+from core.services.imports.uploads import Layout, PredictionsMapping, ReadsMapping, Upload, guess_case, words_in
+from core.services.rules.scheme_library import Scheme
 from core.settings import Settings
 from pages.parts.common.badges import time_in_words
 from pages.parts.common.table_upload import column_choice

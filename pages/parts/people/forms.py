@@ -8,7 +8,7 @@ from core.errors import InputError
 from core.roles import ROLE_MEANINGS, ROLE_NAMES, Role
 from core.server.auth_settings import AuthSettings, issuer_of
 from core.server.identity import NAME_LIMIT
-from core.services.people import add_person
+from core.services.people.people import add_person
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.roles import ROLE_NAMES, Role
 from core.server.identity import short_name
-from core.services.people import PersonRow
+from core.services.people.people import PersonRow
 from pages.parts.common.badges import plain
 from pages.parts.people.tables import matching, people_csv, people_frame
 

@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.roles import ROLE_MEANINGS, ROLE_NAMES, Role
 from core.server.identity import User, short_name
-from core.services.people import PersonRow, change_roles, person_history, set_active
-from core.services.sessions import list_sessions, revoke_everywhere, revoke_session
+from core.services.people.people import PersonRow, change_roles, person_history, set_active
+from core.services.people.sessions import list_sessions, revoke_everywhere, revoke_session
 from core.settings import Settings
 from core.store.records import PersonRecord, RolesFrom
 from pages.parts.common.actions import attempt

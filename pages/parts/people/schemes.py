@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import SecondReadError
-from core.services.scheme_library import Scheme, SchemeState, add_scheme, check_scheme, offer_scheme
+from core.services.rules.scheme_library import Scheme, SchemeState, add_scheme, check_scheme, offer_scheme
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.badges import plain, time_in_words

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.roles import GRANTS, PERMISSION_WORDS, ROLE_NAMES, Permission, Role, in_words
 from core.server.identity import DEMONSTRATION_ISSUER, short_name
-from core.services.people import PersonRow
+from core.services.people.people import PersonRow
 from core.store.records import EventRecord, PersonRecord, SessionRecord
 from pages.parts.common.badges import time_in_words
 

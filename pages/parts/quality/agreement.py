@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from core.roles import Permission
 from core.server.identity import User, short_name
-from core.services.quality_agreement import QcAgreement, qc_agreement
-from core.services.quality_second import (
+from core.services.quality.agreement import QcAgreement, qc_agreement
+from core.services.quality.second_reads import (
     SecondReadRecord,
     awaited_second_reads,
     second_reads_to_do,

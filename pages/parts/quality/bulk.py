@@ -10,10 +10,10 @@ from core.domain import JobKind
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User, short_name
-from core.services.jobs import enqueue_task
-from core.services.people import people_who_may
-from core.services.quality_bulk import BulkResult, bulk_accept, undo_bulk
-from core.services.quality_second import AskResult, ask_second_reads, draw_second_reads
+from core.services.people.people import people_who_may
+from core.services.quality.bulk import BulkResult, bulk_accept, undo_bulk
+from core.services.quality.second_reads import AskResult, ask_second_reads, draw_second_reads
+from core.services.queue.jobs import enqueue_task
 from core.settings import Settings
 from pages.parts.common.actions import attempt, notify
 from pages.parts.common.badges import plain

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.server.identity import User
-from core.services.quality_cohort import CohortView, Feature
+from core.services.quality.cohort import CohortView, Feature
 from core.settings import Settings
 from pages.parts.common.badges import plain
 from pages.parts.quality.bulk import show_bulk_actions

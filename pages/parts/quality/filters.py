@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.domain import Stain
 from core.qc.classes import ARTEFACTS
-from core.services.quality_table import DISPUTED, UNJUDGED, UNMEASURED, QualityQuery
+from core.services.quality.table import DISPUTED, UNJUDGED, UNMEASURED, QualityQuery
 from core.vocabulary import QcDisposition
 from pages.parts.common.badges import STAINS
 from pages.parts.quality.words import DISPOSITIONS, NO_VERDICT

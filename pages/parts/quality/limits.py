@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.roles import Permission, in_words, roles_with
 from core.server.identity import User, short_name
-from core.services.quality_limits import (
+from core.services.quality.limits import (
     LimitsPreview,
     LimitsState,
     QcLimits,

@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import User
-from core.services.quality_export import cohort_csv, histoqc_table
-from core.services.quality_table import UNJUDGED, QualityPage, QualityQuery, QualityRow, quality_table
+from core.services.quality.export import cohort_csv, histoqc_table
+from core.services.quality.table import UNJUDGED, QualityPage, QualityQuery, QualityRow, quality_table
 from core.settings import Settings
 from pages.parts.quality.bulk import choice_round, show_bulk_actions, show_last_bulk
 from pages.parts.quality.filters import choose_order, is_filtered, read_query

@@ -8,8 +8,8 @@ from typing import cast
 import pandas as pd
 import streamlit as st
 
-from core.services.display import positive_class
-from core.services.visibility import Visibility
+from core.services.cases.visibility import Visibility
+from core.services.viewing.display import positive_class
 from core.store.records import POSITIVE_TITLE, WITHOUT_ARTEFACT, RunRecord
 from pages.parts.common.badges import in_words, plain
 

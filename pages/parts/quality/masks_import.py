@@ -12,9 +12,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import SecondReadError
 from core.server.identity import User
-from core.services.import_report import ImportReport
-from core.services.quality_grandqc import import_grandqc
-from core.services.quality_import import import_histoqc
+from core.services.imports.report import ImportReport
+from core.services.quality.grandqc import import_grandqc
+from core.services.quality.histoqc import import_histoqc
 from core.settings import Settings
 from pages.parts.common.actions import notify
 

@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.services.quality_table import QualityRow, SlideQuality
+from core.services.quality.table import QualityRow, SlideQuality
 from core.settings import Settings
 
 ROW_PX = 120

@@ -12,13 +12,13 @@ from core.errors import SecondReadError
 from core.qc.classes import ARTEFACTS, ArtefactClass
 from core.roles import Permission
 from core.server.identity import User, short_name
-from core.services.quality_reference_picture import reference_picture
-from core.services.quality_references import (
+from core.services.quality.reference_picture import reference_picture
+from core.services.quality.references import (
     ReferenceKind,
     ReferenceRecord,
     references,
 )
-from core.services.quality_table import QualityRow
+from core.services.quality.table import QualityRow
 from core.settings import Settings
 from pages.parts.common.badges import plain, time_in_words
 from pages.parts.quality.pictures import laid_over

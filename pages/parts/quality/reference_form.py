@@ -13,8 +13,8 @@ import streamlit as st
 from core.errors import SecondReadError
 from core.qc.classes import ARTEFACTS, ArtefactClass
 from core.server.identity import User
-from core.services.quality_comparison import compare_reference
-from core.services.quality_references import HUMAN_SCORES, add_reference
+from core.services.quality.comparison import compare_reference
+from core.services.quality.references import HUMAN_SCORES, add_reference
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.forms import form_id

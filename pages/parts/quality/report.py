@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.qc.classes import ArtefactClass
 from core.server.identity import User
-from core.services.quality_table import QualityRow, quality_row
+from core.services.quality.table import QualityRow, quality_row
 from core.settings import Settings
 from pages.parts.common.badges import in_words, plain, time_in_words
 from pages.parts.quality.words import (

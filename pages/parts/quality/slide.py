@@ -11,11 +11,11 @@ from core.domain import SlideStatus
 from core.errors import SecondReadError
 from core.roles import Permission
 from core.server.identity import User
+from core.services.cases.visibility import visibility
 from core.services.catalogue import get_slide, slide_runs
-from core.services.qc_document import qc_report_html, qc_report_pdf
-from core.services.quality import SlideVerdicts, slide_verdicts
-from core.services.quality_table import QualityQuery, QualityRow, quality_row, slide_order
-from core.services.visibility import visibility
+from core.services.quality.document import qc_report_html, qc_report_pdf
+from core.services.quality.table import QualityQuery, QualityRow, quality_row, slide_order
+from core.services.quality.verdicts import SlideVerdicts, slide_verdicts
 from core.settings import Settings
 from pages.parts.common.badges import STAINS, plain, show_badges
 from pages.parts.quality.bulk import show_measure

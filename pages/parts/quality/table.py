@@ -11,7 +11,7 @@ import streamlit as st
 from core.domain import NOT_FOR_DIAGNOSIS
 from core.qc.classes import ARTEFACTS
 from core.server.identity import short_name
-from core.services.quality_table import QualityRow
+from core.services.quality.table import QualityRow
 from core.vocabulary import QcDisposition
 from pages.parts.common.badges import NOT_ANALYSED, SLIDES, STAINS, Look
 from pages.parts.common.frame import PHANTOM_SENTENCE

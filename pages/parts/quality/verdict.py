@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.server.identity import User, short_name
-from core.services.quality import (
+from core.services.quality.verdicts import (
     NewQcVerdict,
     QcVerdictRecord,
     SlideVerdicts,

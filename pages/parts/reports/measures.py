@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.errors import InputError
-from core.services.report_periods import Period, Step
-from core.services.reports import Measure, Report
+from core.services.reports.periods import Period, Step
+from core.services.reports.reports import Measure, Report
 
 _SPANS = {"All time": None, "Last 30 days": 30, "Last 90 days": 90, "Last year": 365}
 _OWN = "From and to"

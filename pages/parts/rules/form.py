@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.domain import FlagKind
 from core.errors import InputError
-from core.services.rules import ANY, RuleSet, RuleSetState, Threshold, parse_rules, rules_text
+from core.services.rules.rules import ANY, RuleSet, RuleSetState, Threshold, parse_rules, rules_text
 from pages.parts.common.badges import FLAGS
 from pages.parts.rules.words import BY_CAPACITY, BY_COST, BY_PROBABILITY, way_of
 

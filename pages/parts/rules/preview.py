@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.domain import FlagKind
-from core.services.rules import CaseChange, RulesPreview
+from core.services.rules.rules import CaseChange, RulesPreview
 from pages.parts.common.badges import FLAGS, plain
 from pages.parts.common.tables import csv_bytes, harmless
 

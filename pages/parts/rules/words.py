@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.domain import FlagKind
 from core.server.identity import short_name
-from core.services.rules import ANY, RuleChange, RuleSet, RuleSetState, Threshold
+from core.services.rules.rules import ANY, RuleChange, RuleSet, RuleSetState, Threshold
 from pages.parts.common.badges import FLAGS, plain, time_in_words
 
 BY_COST, BY_CAPACITY, BY_PROBABILITY = "Cost of a miss", "Capacity", "Probability"

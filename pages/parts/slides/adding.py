@@ -11,7 +11,7 @@ from core.domain import MPP_POSSIBLE, SlideStatus, Stain
 from core.errors import SecondReadError
 from core.server.identity import User
 from core.services.catalogue import AddResult, add_manifest, add_paths, get_slide, save_upload
-from core.services.jobs import enqueue
+from core.services.queue.jobs import enqueue
 from core.settings import Settings
 from pages.parts.common.badges import STAINS, plain
 

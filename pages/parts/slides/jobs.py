@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.domain import JobState
 from core.server.identity import User
-from core.services.jobs import cancel, list_jobs, retry, workers
+from core.services.queue.jobs import cancel, list_jobs, retry, workers
 from core.settings import Settings
 from core.store.records import JobRecord
 from pages.parts.common.actions import attempt_aside, show_notice

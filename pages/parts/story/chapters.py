@@ -8,13 +8,13 @@ from core.domain import Size
 from core.errors import NotFoundError
 from core.roles import Permission
 from core.server.identity import User
-from core.services.demo_start import start_over
-from core.services.display import cells_of, positive_class
-from core.services.planted import planted_outlines
-from core.services.story import Chapter
-from core.services.story_play import STEPS, play_next, steps_done
-from core.services.tile_columns import probability_columns
-from core.services.worklist import CaseDetail, case_detail
+from core.services.analysis.tile_columns import probability_columns
+from core.services.cases.worklist import CaseDetail, case_detail
+from core.services.story.planted import planted_outlines
+from core.services.story.play import STEPS, play_next, steps_done
+from core.services.story.start import start_over
+from core.services.story.story import Chapter
+from core.services.viewing.display import cells_of, positive_class
 from core.settings import Settings
 from core.store.records import RunRecord, SlideRecord
 from pages.parts.common.actions import attempt

@@ -14,7 +14,7 @@ from core.domain import NOT_FOR_DIAGNOSIS, Stain
 from core.qc.classes import ARTEFACTS
 from core.roles import Permission
 from core.server.identity import User
-from core.services.quality_trends import ControlLimits, QualityTrends, TrendPoint
+from core.services.quality.trends import ControlLimits, QualityTrends, TrendPoint
 from pages.parts.common.badges import STAINS, plain
 from pages.parts.common.frame import PHANTOM_SENTENCE
 from pages.parts.common.tables import harmless

@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.roles import Permission
 from core.server.identity import User, short_name
-from core.services.audits import LARGEST_DRAW, SEED_LIMIT, AuditView, draw_audit
-from core.services.triage_board import Board, OpenCase
+from core.services.triage.audits import LARGEST_DRAW, SEED_LIMIT, AuditView, draw_audit
+from core.services.triage.board import Board, OpenCase
 from core.settings import Settings
 from pages.parts.common.actions import attempt
 from pages.parts.common.badges import CASES, plain, time_in_words

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.services.triage_board import (
+from core.services.triage.board import (
     FEWEST_CASES,
     FEWEST_OF_EACH,
     UNCALIBRATED,

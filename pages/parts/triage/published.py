@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.services.triage_board import Board
+from core.services.triage.board import Board
 from pages.parts.triage.numbers import FEWEST_RESOLVED
 
 _YIELD = "Yield at prevalence 2 %, sensitivity 80 %, flag rate 10 %"

@@ -9,8 +9,8 @@ import streamlit as st
 from core.errors import InputError
 from core.roles import Permission
 from core.server.identity import User
-from core.services.triage_board import board
-from core.services.triage_setting import Setting, SettingKind, parse_setting
+from core.services.triage.board import board
+from core.services.triage.setting import Setting, SettingKind, parse_setting
 from core.settings import Settings
 
 CHOICE = "board"

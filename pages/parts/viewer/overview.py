@@ -11,10 +11,10 @@ import streamlit as st
 
 from core.domain import Size
 from core.errors import NotFoundError
-from core.services.display import ATTENTION_SENTENCE, cells_of, positive_class
-from core.services.layers import ATTENTION_COLUMN
-from core.services.pictures import SlidePicture
-from core.services.tile_columns import probability_columns
+from core.services.analysis.tile_columns import probability_columns
+from core.services.viewing.display import ATTENTION_SENTENCE, cells_of, positive_class
+from core.services.viewing.layers import ATTENTION_COLUMN
+from core.services.viewing.pictures import SlidePicture
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.common.badges import FLAGS

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from core.services.display import ATTENTION_STOPS, PROBABILITY_STOPS, Cells, scale_bar_um
-from core.services.planted import Outline
+from core.services.story.planted import Outline
+from core.services.viewing.display import ATTENTION_STOPS, PROBABILITY_STOPS, Cells, scale_bar_um
 
 _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""

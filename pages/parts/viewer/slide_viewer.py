@@ -18,10 +18,11 @@ from core.errors import NotFoundError, SecondReadError
 from core.server.identity import User
 from core.server.secret import cookie_secret
 from core.server.tile_tokens import LIFETIME_S, grant, sign, subject_of
-from core.services import annotations
-from core.services.display import positive_class
-from core.services.gallery import gallery
-from core.services.layers import (
+from core.services.cases.visibility import visibility
+from core.services.viewing import annotations
+from core.services.viewing.display import positive_class
+from core.services.viewing.gallery import gallery
+from core.services.viewing.layers import (
     LegendEntry,
     QualitySource,
     artefact_legend,
@@ -31,7 +32,6 @@ from core.services.layers import (
     has_quality_map,
     quality_source,
 )
-from core.services.visibility import visibility
 from core.settings import Settings
 from core.store.records import FlagRecord, RunRecord, SlideRecord
 from pages.parts.common.badges import FLAGS

@@ -9,8 +9,8 @@ from enum import StrEnum
 import streamlit as st
 
 from core.domain import CaseStatus, FlagKind, ReadCategory
-from core.services.day import DayView
-from core.services.worklist_pages import WorklistOrder, WorklistPage, WorklistQuery
+from core.services.cases.day import DayView
+from core.services.cases.worklist_pages import WorklistOrder, WorklistPage, WorklistQuery
 from pages.parts.common.badges import CASES, CATEGORIES, FLAGS
 
 PAGE_SIZE = 25

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.server.identity import User
-from core.services.worklist import CaseRow
-from core.services.worklist_pages import PAGE_LIMIT, PagedCase, WorklistOrder, WorklistQuery, worklist_page
+from core.services.cases.worklist import CaseRow
+from core.services.cases.worklist_pages import PAGE_LIMIT, PagedCase, WorklistOrder, WorklistQuery, worklist_page
 from core.settings import Settings
 from pages.parts.common.badges import CASES, FLAGS, Look, plain
 from pages.parts.worklist.filters import Whose

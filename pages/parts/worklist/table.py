@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from core.server.identity import short_name
-from core.services.worklist import CaseRow
-from core.services.worklist_pages import Benefit, PagedCase
+from core.services.cases.worklist import CaseRow
+from core.services.cases.worklist_pages import Benefit, PagedCase
 from pages.parts.common.badges import CASES, CATEGORIES, FLAGS
 from pages.parts.common.tables import csv_bytes, harmless
 

@@ -18,9 +18,9 @@ from core.server.auth_settings import AuthSettings, issuer_of, read_auth_setting
 from core.server.claims import identity_of, mapped_roles, session_id_of
 from core.server.session_gate import SessionGate
 from core.server.tile_tokens import COOKIE_NAME, cookie_claims
-from core.services import people, sessions
-from core.services.person_names import DEMONSTRATION_ISSUER
-from core.services.sessions import visit
+from core.services.people import people, sessions
+from core.services.people.person_names import DEMONSTRATION_ISSUER
+from core.services.people.sessions import visit
 from core.settings import Settings
 
 SECRET = "s" * 43

@@ -19,8 +19,8 @@ from core.server.identity import clean_name, user_of
 from core.server.routes import allowed_hosts, routes
 from core.server.secret import cookie_secret
 from core.server.sign_in import COOKIE_NAME, login_url, safe_target
-from core.services import people
-from core.services.sessions import Standing, visit
+from core.services.people import people
+from core.services.people.sessions import Standing, visit
 from core.settings import Settings
 
 SECRET = "s" * 43

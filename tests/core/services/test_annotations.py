@@ -11,7 +11,8 @@ from people_kit import CLERK, enrol
 
 from core.domain import Stain
 from core.errors import InputError, NotFoundError
-from core.services.annotations import (
+from core.services.catalogue import SlideRequest, add_slides, verify_log
+from core.services.viewing.annotations import (
     annotation_history,
     export_geojson,
     import_geojson,
@@ -20,7 +21,6 @@ from core.services.annotations import (
     save_annotation,
     save_drawn,
 )
-from core.services.catalogue import SlideRequest, add_slides, verify_log
 from core.settings import Settings
 from core.store.annotations import Shape
 

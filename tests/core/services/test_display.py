@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.services.display import RULE_MEANINGS, cells_of, positive_class, scale_bar_um
-from core.services.tile_columns import target_name
+from core.services.analysis.tile_columns import target_name
+from core.services.viewing.display import RULE_MEANINGS, cells_of, positive_class, scale_bar_um
 from models.cards import list_cards
 
 

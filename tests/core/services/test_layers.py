@@ -15,9 +15,10 @@ from people_kit import CLERK
 from core.domain import SlideStatus, Stain
 from core.errors import NotFoundError
 from core.qc.classes import ARTEFACTS
+from core.services.analysis.run_files import RunFolder
 from core.services.catalogue import SlideRequest, add_slides
-from core.services.gallery import GalleryKind, gallery
-from core.services.layers import (
+from core.services.viewing.gallery import GalleryKind, gallery
+from core.services.viewing.layers import (
     DISAGREEMENT_MAP,
     NO_TILE,
     QUALITY_MAP,
@@ -31,8 +32,7 @@ from core.services.layers import (
     model_layer,
     quality_layer,
 )
-from core.services.outline import rings_of
-from core.services.run_files import RunFolder
+from core.services.viewing.outline import rings_of
 from core.settings import Settings
 from core.store.connection import open_log, writing
 from core.store.records import RunResult, SlideFacts

@@ -13,7 +13,7 @@ from conftest import write_pyramid
 from core.domain import Region, Size
 from core.errors import InputError, MissingMppError, UnreadableSlideError
 from core.interop.raster import mask_shape, paint, polygons_of
-from core.services.patch_cutting import cut_slides, patches_of
+from core.services.training.patch_cutting import cut_slides, patches_of
 from core.settings import Settings
 from core.slides import open_slide
 from models.data.cutting import NO_CLASS, Cutting, draw, label_tiles

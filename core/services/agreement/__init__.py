@@ -1,0 +1,1 @@
+"""Agreement of readers and of the model with them."""

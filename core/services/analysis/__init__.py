@@ -1,0 +1,1 @@
+"""One slide from file to result, and what decides it."""

@@ -1,0 +1,1 @@
+"""Conformal calibrations: made, applied, and watched."""

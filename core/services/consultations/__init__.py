@@ -1,0 +1,1 @@
+"""Second opinions from the request to the signature."""

@@ -1,0 +1,1 @@
+"""Where a model was wrong, and why, as two readers see it."""

@@ -1,0 +1,1 @@
+"""Models against references, and how far their calls depend on what should not matter."""

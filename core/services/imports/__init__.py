@@ -1,0 +1,1 @@
+"""Reads and predictions taken in from tables."""

@@ -1,0 +1,1 @@
+"""Who there is, who may do what, and sessions."""

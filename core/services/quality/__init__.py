@@ -1,0 +1,1 @@
+"""Quality of slides: measured, judged by people, compared, and shown over cohorts and time."""

@@ -1,0 +1,1 @@
+"""What guidelines on second opinions ask a department to count."""

@@ -1,0 +1,1 @@
+"""The demonstration: its cohort, and the five minutes that it is told in."""

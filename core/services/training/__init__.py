@@ -1,0 +1,1 @@
+"""Data, embeddings and fits for models that are trained here."""

@@ -1,0 +1,1 @@
+"""What the viewer and the screens draw of a slide."""
