@@ -20,6 +20,7 @@ from core.qc.ground import stain_ground
 from core.qc.pen import pen_mask
 from core.qc.report import StainFacts
 from core.qc.shapes import by_channel, enlarged, pieces_of, reduced, smooth
+from core.qc.split import split_evidence
 from core.qc.stain import StainKind, stain_facts
 from core.qc.stain_level import badly_stained
 from core.qc.survey import COARSEST_UM_PER_PX, Survey
@@ -93,6 +94,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     facts = stain_facts(density[visible & ~rims])
     tears = tear_evidence(density, visible, um_per_px=um_per_px)
     debris = debris_evidence(density, visible, ignored=pen | rims | grey.specks, um_per_px=um_per_px)
+    splits = split_evidence(density, visible, um_per_px=um_per_px)
     tissue = visible | tears.sure | debris.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
@@ -115,7 +117,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
         ArtefactClass.OUT_OF_FOCUS: blurred[1],
         ArtefactClass.FOLD: folds.maybe,
         ArtefactClass.DARK_SPOT_FOREIGN: grey.maybe_specks,
-        ArtefactClass.DAMAGED: tears.maybe | debris.maybe,
+        ArtefactClass.DAMAGED: tears.maybe | debris.maybe | splits,
     }
     return Evidence(sure, maybe, tissue, facts, focus, dark)
 

@@ -63,8 +63,8 @@ def tear_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
         um_per_px: Scale of both.
     """
     factor = max(1, int(WORK_UM_PER_PX / um_per_px))
-    usual = float(np.median(density.max(-1)[tissue])) if tissue.any() else 0.0
-    glass = float(np.clip(GLASS_SHARE * usual, *GLASS_DENSITY))
+    usual = usual_density(density, tissue)
+    glass = glass_limit(usual)
     clear = smooth(reduced(density.max(-1), factor), sigma_px=SMOOTHING_UM / um_per_px / factor) < glass
     solid, work_um = reduced(tissue, factor) > 0.5, um_per_px * factor
     within = close_gaps(solid, radius_px=min(CLOSING_UM / work_um, 0.1 * min(solid.shape)))
@@ -84,6 +84,16 @@ def tear_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
         for chosen in (sure, sure | maybe)
     )
     return TearEvidence(*outlined)
+
+
+def usual_density(density: NDArray[np.float32], tissue: NDArray[np.bool_]) -> float:
+    """Return the median density of tissue (H, W) in the darkest channel of (H, W, 3); 0 without tissue."""
+    return float(np.median(density.max(-1)[tissue])) if tissue.any() else 0.0
+
+
+def glass_limit(usual: float) -> float:
+    """Return the density in the darkest channel below which glass is seen on a slide with that usual density."""
+    return float(np.clip(GLASS_SHARE * usual, *GLASS_DENSITY))
 
 
 def _outlined(

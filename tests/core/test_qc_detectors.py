@@ -191,14 +191,15 @@ def test_the_kind_of_stain_is_told_by_colour(ground: tuple[float, float, float],
 def test_pale_and_over_stained_cells(share: float, pale: float, over: float) -> None:
     density = tissue_density(256, 256, um_per_px=1.0) * np.float32(share)
     levels = stain_levels(density.mean(-1), cell_px=32)
-    found = badly_stained(levels, np.ones((8, 8), np.bool_), kind="he", um_per_px=1.0)
+    found = badly_stained(levels, np.ones((8, 8), np.bool_), ground=levels.mean, kind="he", um_per_px=1.0)
     assert (found[0].mean(), found[1].mean()) == (pale, over)
 
 
 def test_a_pale_half_is_found_by_the_other_half() -> None:
     density = tissue_density(512, 512, um_per_px=1.0).mean(-1)
     density[:, 256:] *= 0.36
-    pale, _ = badly_stained(stain_levels(density, cell_px=32), np.ones((16, 16), np.bool_), kind="he", um_per_px=1.0)
+    levels = stain_levels(density, cell_px=32)
+    pale, _ = badly_stained(levels, np.ones((16, 16), np.bool_), ground=levels.mean, kind="he", um_per_px=1.0)
     assert pale[:, 9:].mean() > 0.9
     assert pale[:, :7].mean() < 0.1
 
@@ -265,8 +266,8 @@ def test_channels_in_one_piece_are_the_same_array() -> None:
 )
 def test_what_coarse_pixels_mix_is_not_pale_for_that(density: float, um_per_px: float, pale: bool) -> None:
     cells = np.full((6, 6), density, np.float32)
-    levels = StainLevels(cells, cells, np.zeros_like(cells))
-    found, over = badly_stained(levels, np.ones(cells.shape, np.bool_), kind="he", um_per_px=um_per_px)
+    levels, solid = StainLevels(cells, cells), np.ones(cells.shape, np.bool_)
+    found, over = badly_stained(levels, solid, ground=cells / 2, kind="he", um_per_px=um_per_px)
     assert bool(found.all()) is pale
     assert bool(found.any()) is pale
     assert not over.any()
