@@ -1,45 +1,148 @@
 """Coloured marker ink on tissue and glass, of any hue; black ink is found among other grey matter (`core.qc.grey`).
 
-Hues are those of `core.ink`, which keeps ink out of the tissue mask and so takes a rim with it. Here the very pixels
-are wanted, and crops whose scale is only assumed must work too, so that the smallest stroke is also bound by a share
-of the image.
+A stroke is first recognised where it is plain (its core) and then followed as far as it goes. Ink is told from tissue
+by two things together: a hue that stains do not have, and that it is a film without structure, where tissue shows
+cells and fibres down to the last pixel. What belongs to a core is told by the ink's own colour, measured on the core,
+against the colours of this very slide (`core.qc.stroke`).
+
+Crops whose scale is only assumed must work too, so that the smallest stroke is also bound by a share of the image and
+textures are measured in pixels.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.ink import MIN_STROKE_UM2, ink_pixels, large_pieces
-from core.qc.shapes import grown, pieces_of
+from core.ink import MIN_STROKE_UM2, large_pieces
+from core.qc.shapes import by_channel, enlarged, pieces_of, reduced
+from core.qc.stroke import Colours, colours_of, whole_stroke
 
-COLD_SHARE = 1 / 600
-"""Share of a crop that green, blue or yellow ink must fill to be a stroke where no stain is of that colour."""
-WARM_SHARE = 1 / 500
-"""The same for red ink, which blood resembles."""
-MAX_SHARE = 0.6
+WORK_UM_PER_PX = 8.0
+"""Scale at which ink is looked for: the thinnest stroke still has 20 pixels."""
+WORK_PX = 400
+"""Shorter side below which an image is not made coarser for that."""
+CORE_SHARE = 1 / 600
+"""Share of a crop that a stroke fills at least, where its area would be too small otherwise."""
+MAX_SHARE = 0.85
 """Above this share the colours of the image are wrong, and hue tells nothing."""
-GREY = 0.22
-"""Colour per density below which ink is black, or no ink."""
-RED_DENSITY = 0.4
-RED_BLUE = 0.8
-RED_RED = 0.33
-"""Red ink of any make: green and blue light absorbed alike, red little. Blood is of the same colour."""
-RED_WIDTH_UM = (110.0, 3000.0)
-RED_SLENDERNESS = 2.5
-"""Only a large slender piece of that colour is a stroke; a lake of blood is not."""
-YELLOW_BLUE = 1.55
-"""Blue density per green of yellow ink over tissue; DAB has 1.36."""
-PALE_BLUE = 0.75
-"""Blue density per green of faded red ink; eosin has 0.70."""
-REACH_UM = 400.0
-"""How far faded red reaches from sure red."""
-REACH_SHARE = 0.03
-"""The same as a share of the image's diagonal, where the scale would allow more."""
+SMOOTH = 0.08
+"""Roughness below which a film has no structure; 98 in 100 pixels of tissue lie above 0.1."""
+MIN_CORE_PX = 12.0
+MIN_FILM_PX = 100.0
+"""Pixels over which structure must be missing."""
+TEXTURED = 0.12
+"""Roughness above which something is tissue in focus, whose hues are then known."""
+TISSUE_DENSITY = 0.08
+MIN_TISSUE_SHARE = 0.02
+"""Share of the image that tissue in focus must fill for its hues to be known."""
+MAX_OWN_SHARE = 0.03
+"""Share of that tissue that may have the hue of an ink; above, the hue is the tissue's own."""
+
+Mask = NDArray[np.bool_]
 
 
-def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Inks of related hue."""
+
+    name: str
+    sure: Callable[[Colours], Mask]
+    """Pixels of a hue and depth that no tissue has."""
+    like: Callable[[Colours], Mask]
+    """Pixels of a hue that some tissue has: ink where they are a film, and the tissue of this slide is another."""
+    stained: bool
+    """Whether tissue may have nearly that hue, so that growth is bound."""
+
+    @property
+    def smooth(self) -> float:
+        """Roughness below which it is a film."""
+        return SMOOTH if self.stained else 1.5 * SMOOTH
+
+
+def _green_blue(c: Colours) -> Mask:
+    """Red light is absorbed most, as by no stain in use."""
+    green = (c.red > 1.35 * c.green) & (c.red > 0.22) & (c.blue > 0.8 * c.green)
+    blue = ((c.red > 1.35 * c.green) & (c.red > 0.45)) | ((c.red > 1.05 * c.green) & (c.red > 0.75))
+    return green | blue
+
+
+def _cold(c: Colours) -> Mask:
+    return (c.high > 0.1) & (c.red > 1.1 * c.green)
+
+
+def _yellow(c: Colours) -> Mask:
+    """Blue light is absorbed far more than green, and red hardly; DAB takes out red too."""
+    return (c.blue > 2.0 * c.green) & (c.blue > 0.3) & (c.red < 0.5 * c.green + 0.05)
+
+
+def _orange(c: Colours) -> Mask:
+    yellow = (c.blue > 1.6 * c.green) | ((c.blue > 1.1 * c.green) & (c.red < 0.3 * c.green))
+    return yellow & (c.blue > 0.12) & (c.red < 0.5 * c.blue)
+
+
+def _red(c: Colours) -> Mask:
+    """Green and blue light alike, red hardly. Blood lets less red through."""
+    deep = (c.blue > 0.68 * c.green) & (c.red < 0.13 * c.green) & (c.green > 0.45)
+    return deep | ((c.blue > 0.72 * c.green) & (c.red < 0.11 * c.green) & (c.green > 0.3))
+
+
+def _pale_red(c: Colours) -> Mask:
+    hue = (c.blue > 0.72 * c.green) & (c.red < 0.17 * c.green) & (c.green > 0.14)
+    return hue & ((c.red < 0.135 * c.green) | (c.rough < 0.6 * SMOOTH))
+
+
+def _rose(c: Colours) -> Mask:
+    """Pink dyes of eosin's own kind."""
+    return (c.blue > 0.45 * c.green) & (c.red < 0.13 * c.green) & (c.green > 0.3)
+
+
+def _violet(c: Colours) -> Mask:
+    return (c.blue < 0.42 * c.green) & (c.red > 0.6 * c.green) & (c.green > 0.3)
+
+
+def _brown(c: Colours) -> Mask:
+    return (c.blue > 1.0 * c.green) & (c.red > 0.3 * c.green) & (c.red < 0.75 * c.green) & (c.green > 0.25)
+
+
+def _never(c: Colours) -> Mask:
+    return np.zeros(c.high.shape, np.bool_)
+
+
+FAMILIES = (
+    Family("cold", _green_blue, _cold, stained=False),
+    Family("yellow", _yellow, _orange, stained=False),
+    Family("red", _red, _pale_red, stained=True),
+    Family("rose", _never, _rose, stained=True),
+    Family("violet", _never, _violet, stained=True),
+    Family("brown", _never, _brown, stained=True),
+)
+
+
+def _core(family: Family, colours: Colours, at_least_px: float) -> Mask:
+    """Return what is plainly such ink, in large pieces."""
+    sure = large_pieces(family.sure(colours), at_least_px=at_least_px)
+    like = family.like(colours)
+    film = large_pieces(like & (colours.rough < family.smooth), at_least_px=max(at_least_px, MIN_FILM_PX))
+    if film.any() and _own_share(like, film, colours) <= MAX_OWN_SHARE:
+        sure |= film
+    return sure
+
+
+def _own_share(hue: Mask, stroke: Mask, colours: Colours) -> float:
+    """Share of that hue in tissue in focus away from the stroke; 1 where there is too little such tissue to tell."""
+    reach = max(3, round(float(pieces_of(stroke).width_px.max())))
+    near = np.asarray(ndimage.maximum_filter(stroke.astype(np.uint8), 2 * reach + 1), np.bool_)
+    tissue = (colours.rough > TEXTURED) & (colours.high > TISSUE_DENSITY) & ~near
+    seen = int(tissue.sum())
+    return float((hue & tissue).sum()) / seen if seen >= MIN_TISSUE_SHARE * tissue.size else 1.0
+
+
+def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> Mask:
     """Find pen strokes.
 
     Args:
@@ -49,31 +152,18 @@ def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bo
     Returns:
         (H, W), True on ink, on tissue and on glass.
     """
-    sure, cold, _ = ink_pixels(density)
-    red, green, blue = density[..., 0], density[..., 1], density[..., 2]
-    high, low = density.max(-1), density.min(-1)
-    strange = sure & ((red > 1.1 * green) | (blue > 2.0 * green))
-    yellow = (blue > YELLOW_BLUE * green) & (blue > 0.3) & (red < 0.5 * green + 0.05)
-    stroke_px = MIN_STROKE_UM2 / um_per_px**2
-    cores = large_pieces(strange, at_least_px=max(4.0, min(stroke_px / 4, strange.size * COLD_SHARE / 4)))
-    found = grown(cores, into=cold | yellow)
-    found = large_pieces(found, at_least_px=max(6.0, min(stroke_px, found.size * COLD_SHARE)))
-    plain = sure & ~strange & (high - low > GREY * high)
-    hot = large_pieces(plain, at_least_px=max(6.0, min(stroke_px / 2, plain.size * WARM_SHARE / 2)))
-    pale = (green > 0.18) & (blue > PALE_BLUE * green) & (red < 0.26 * green)
-    reach_px = min(REACH_UM / um_per_px, REACH_SHARE * float(np.hypot(*plain.shape)))
-    faded = grown(hot, into=plain | pale, steps=round(reach_px))
-    found |= large_pieces(faded, at_least_px=max(6.0, min(stroke_px, plain.size * WARM_SHARE)))
-    found |= _red_strokes(density, um_per_px=um_per_px)
-    return found if found.mean() <= MAX_SHARE else np.zeros_like(found)
-
-
-def _red_strokes(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
-    red, green, blue = density[..., 0], density[..., 1], density[..., 2]
-    body = (green > RED_DENSITY) & (blue > RED_BLUE * green) & (red < RED_RED * green)
-    pieces = pieces_of(np.asarray(ndimage.binary_closing(body), np.bool_), at_least_px=MIN_STROKE_UM2 / um_per_px**2)
-    width_um = pieces.width_px * um_per_px
-    broad = (width_um >= RED_WIDTH_UM[0]) & (width_um <= RED_WIDTH_UM[1])
-    strokes = pieces.where(broad & (pieces.length_px >= RED_SLENDERNESS * pieces.width_px))
-    pale = (green > RED_DENSITY / 2) & (blue > RED_BLUE * green) & (red < RED_RED * green)
-    return grown(strokes, into=pale, steps=round(RED_WIDTH_UM[0] / 2 / um_per_px)) if strokes.any() else strokes
+    shape = density.shape[:2]
+    factor = max(1, min(round(WORK_UM_PER_PX / um_per_px), min(shape) // WORK_PX))
+    coarse = reduced(density, factor) if factor > 1 else by_channel([density[..., c] for c in range(3)])
+    coarse_um = um_per_px * factor
+    colours = colours_of(coarse)
+    stroke_px = max(6.0, min(MIN_STROKE_UM2 / coarse_um**2, colours.high.size * CORE_SHARE))
+    found = np.zeros(colours.high.shape, np.bool_)
+    for family in FAMILIES:
+        core = _core(family, colours, max(MIN_CORE_PX, stroke_px / 3)) & ~found
+        if core.any():
+            found |= whole_stroke(core, colours, stained=family.stained)
+    found = large_pieces(found, at_least_px=stroke_px)
+    if found.mean() > MAX_SHARE:
+        found[:] = False
+    return enlarged(found, shape) > 0.5 if factor > 1 else found
