@@ -182,8 +182,11 @@ def test_too_little_tissue_gets_the_published_vectors() -> None:
     assert stain_facts(np.zeros((0, 3), np.float32)).concentrations == (0.0, 0.0)
 
 
-@pytest.mark.parametrize(("ground", "kind"), [(PINK, "he"), (BROWN, "ihc"), ((0.12, 0.14, 0.09), "ihc")])
+@pytest.mark.parametrize(
+    ("ground", "kind"), [(PINK, "he"), (BROWN, "ihc"), ((0.04, 0.06, 0.04), "ihc"), ((0.16, 0.24, 0.13), "he")]
+)
 def test_the_kind_of_stain_is_told_by_colour(ground: tuple[float, float, float], kind: str) -> None:
+    """The last two: a counterstain alone, whose ground is pale, and violet H&E with little eosin."""
     assert stain_facts(tissue_density(*SHAPE, ground=ground).reshape(-1, 3)).kind == kind
 
 
