@@ -50,6 +50,10 @@ def command(
     files = slide_files(paths)
     if mask is not None and len(files) != 1:
         raise click.UsageError(f"--mask takes the map of one slide, and there are {len(files)}.")
+    if mask is not None and not mask.parent.is_dir():
+        raise click.BadParameter(
+            f"{mask.parent} is no folder, so {mask.name} cannot be written there", param_hint="--mask"
+        )
     settings = settings_for(None, device=device)
     reports = [_measured(settings, path, mpp=mpp, stain=Stain(stain), mask=mask, as_json=as_json) for path in files]
     if any(status is not SlideStatus.OK for status in reports):

@@ -8,6 +8,11 @@ import click
 
 from core.commands.options import actor, home_option, settings_for
 
+NOTHING_IN_IT = (
+    " without a row: no slide here is measured. Add slides with second-read add, and have them measured by "
+    "second-read worker."
+)
+
 
 @click.command("qc-export")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
@@ -21,13 +26,14 @@ def command(out: Path, *, slide_id: str | None, home: Path | None) -> None:
     from core.services.quality.document import qc_report_html, qc_report_pdf
     from core.services.quality.export import cohort_csv, histoqc_table
 
-    settings, suffix = settings_for(home), out.suffix.lower()
+    settings, suffix, note = settings_for(home), out.suffix.lower(), ""
     if suffix not in ((".html", ".pdf") if slide_id else (".tsv", ".csv")):
         wanted = ".html or .pdf with --slide" if slide_id else ".tsv or .csv"
         raise click.BadParameter(f"the name of the file must end in {wanted}", param_hint="OUT")
     if slide_id is None:
         table = histoqc_table if suffix == ".tsv" else cohort_csv
-        content = table(settings, actor=actor()).encode()
+        text = table(settings, actor=actor())
+        content, note = text.encode(), "" if _rows(text) > (suffix == ".csv") else NOTHING_IN_IT
     elif suffix == ".pdf":
         content = qc_report_pdf(settings, slide_id, actor=actor())
     else:
@@ -36,4 +42,9 @@ def command(out: Path, *, slide_id: str | None, home: Path | None) -> None:
         out.write_bytes(content)
     except OSError as err:
         raise click.BadParameter(f"{out} cannot be written ({err.strerror})", param_hint="OUT") from err
-    click.echo(f"Wrote {out}")
+    click.echo(f"Wrote {out}{note}")
+
+
+def _rows(table: str) -> int:
+    """Lines without a mark: HistoQC's line of names has one, that of CSV has none."""
+    return sum(not line.startswith("#") for line in table.splitlines())

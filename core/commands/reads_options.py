@@ -73,7 +73,9 @@ def say_import(report: ImportReport, *, as_json: bool) -> None:
 
 def _sentence(report: ImportReport) -> str:
     if report.errors:
-        return f"{report.file}: {len(report.errors)} rows or cells cannot be taken, so nothing was written."
+        count = len(report.errors)
+        what = "1 row or cell" if count == 1 else f"{count} rows or cells"
+        return f"{report.file}: {what} cannot be taken, so nothing was written."
     verb = "would be added" if report.dry_run else "added"
     cases = f", {len(report.cases_added)} of their cases too" if report.cases_added else ""
     return f"{report.file}: {report.added} of {report.found} {verb}{cases}; {report.known} were known already."

@@ -212,8 +212,18 @@ def test_the_commands_write_and_read_the_same_table(home: Settings, tmp_path: Pa
     out.write_text(table(row("ghost.svs")))
     done = second_read("qc-import", out, "--home", home.home)
     assert (done.code, "no slide of the file" in done.err) == (2, True)
+    assert done.out.endswith("1 row or cell cannot be taken, so nothing was written.\n")
     assert "must end in" in second_read("qc-export", tmp_path / "a.txt", "--home", home.home).refusal()
     save_map(home, "a", np.zeros((3, 4), np.uint8), tissue=np.ones((3, 4), bool))
     report = tmp_path / "a.html"
     assert second_read("qc-export", report, "--slide", "a", "--home", home.home).code == 0
     assert "Quality of a" in report.read_text()
+
+
+@pytest.mark.parametrize("name", ["results.tsv", "quality.csv"])
+def test_an_export_without_slides_says_so(tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    done = second_read("qc-export", out, "--home", tmp_path / "home")
+    assert done.code == 0
+    assert done.out.startswith(f"Wrote {out} without a row: no slide here is measured. Add slides")
+    assert out.is_file()

@@ -105,6 +105,9 @@ def test_wrong_use_is_refused(tmp_path: Path) -> None:
     other = slide(tmp_path / "t.tif")
     done = run(path, other, "--mask", "x.png")
     assert (done.code, "--mask takes the map of one slide" in done.out) == (2, True)
+    nowhere = run(path, "--mask", path / "map.png")
+    assert nowhere.code == 2
+    assert "s.tif is no folder, so map.png cannot be written there" in " ".join(nowhere.out.split())
     assert run(tmp_path / "absent.tif").code == 2
     assert run(path, "--mpp", -1).code == 2
 

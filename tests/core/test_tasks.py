@@ -30,7 +30,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Json]]:
     asked: list[tuple[str, Json]] = []
 
     def work(
-        settings: Settings,  # noqa: ARG001
+        settings: Settings,
         slide_id: str,
         payload: Json,
         *,
@@ -46,6 +46,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Json]]:
                 raise ZeroDivisionError("oops")
             case "cancelled":
                 raise CancelledError("The user cancelled.")
+            case "look":
+                (job,) = jobs.list_jobs(settings)
+                return f"{job.stage}: {job.done} of {job.total}"
         return "Four maps."
 
     module = types.ModuleType("a_task_of_a_test")
@@ -101,6 +104,14 @@ def test_every_end_is_visible_and_none_is_a_run(
     assert words in job.message
     assert catalogue.get_slide(settings, slide).run_id is None
     assert verify(settings).ok
+
+
+@pytest.mark.usefixtures("done")
+def test_the_row_says_how_far_it_is_and_in_what(settings: Settings) -> None:
+    add_slide(settings, "s1")
+    number = ask(settings, "s1", {"outcome": "look"})
+    run_worker(settings, once=True)
+    assert jobs.get_job(settings, number).message == "steps: 1 of 2"
 
 
 def test_a_failed_task_is_tried_again_as_the_same_task(settings: Settings, done: list[tuple[str, Json]]) -> None:

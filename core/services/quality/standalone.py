@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from core.domain import Stain
@@ -61,7 +62,8 @@ def save_map(result: QcResult, path: Path) -> None:
             save_codes(file, result.map.labels, palette=palette())
         os.replace(part, path)
     except OSError as err:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the place may be none at all: a file where a folder should be
+            part.unlink(missing_ok=True)
         raise StorageError(
             f"The map cannot be written to {path} ({err.strerror or err}). Choose another place."
         ) from err

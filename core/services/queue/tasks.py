@@ -33,6 +33,14 @@ MAY_ASK: Mapping[JobKind, Permission] = {
 }
 """What somebody must be allowed to do to queue a task."""
 
+COUNTED: Mapping[JobKind, str] = {
+    JobKind.ANALYSE: "tiles",
+    JobKind.QC: "blocks",
+    JobKind.EXPLAIN: "steps",
+    JobKind.ROBUSTNESS: "tiles",
+}
+"""What the progress of a job counts."""
+
 
 class Task(Protocol):
     """Carries out one request on one slide."""

@@ -23,7 +23,7 @@ from core.services.analysis.outcomes import status_of
 from core.services.queue.processes import process_alive
 from core.services.queue.pulse import Pulse
 from core.services.queue.supervisor import supervise
-from core.services.queue.tasks import run_task
+from core.services.queue.tasks import COUNTED, run_task
 from core.settings import Settings
 from core.store import jobs as queue
 from core.store import results
@@ -156,7 +156,7 @@ def _carry_out(settings: Settings, job: JobRecord, *, worker_id: int, pulse: Pul
                 run_id=job.run_id,
                 model_name=job.model,
                 override=_override(job),
-                progress=_throttled(settings, job.job_id, worker_id),
+                progress=_throttled(settings, job, worker_id),
                 cancelled=pulse.interrupted,
             )
         except CancelledError:
@@ -179,7 +179,7 @@ def _carry_out_task(settings: Settings, job: JobRecord, *, worker_id: int, pulse
     """Carry out one job that is no analysis; what it found is written by the task itself."""
     log.info("Job %d: %s of slide %s, attempt %d.", job.job_id, job.kind.value, job.slide_id, job.attempts)
     with pulse.of_job(job.job_id):
-        progress = _throttled(settings, job.job_id, worker_id)
+        progress = _throttled(settings, job, worker_id)
         try:
             state, message = run_task(settings, job, progress=progress, cancelled=pulse.interrupted)
         except CancelledError:
@@ -229,7 +229,7 @@ def _refresh_due(settings: Settings) -> None:
             log.exception("The flags of case %s could not be brought up to date.", case_id)
 
 
-def _throttled(settings: Settings, job_id: int, worker_id: int) -> Callable[[int, int], None]:
+def _throttled(settings: Settings, job: JobRecord, worker_id: int) -> Callable[[int, int], None]:
     """Return a progress callback that writes to the log about twice a second, and at the end."""
     last = 0.0
 
@@ -240,7 +240,9 @@ def _throttled(settings: Settings, job_id: int, worker_id: int) -> Callable[[int
             return
         last = now
         with open_log(settings) as database:
-            queue.save_progress(database, job_id, worker_id=worker_id, stage="tiles", done=done, total=total)
+            queue.save_progress(
+                database, job.job_id, worker_id=worker_id, stage=COUNTED[job.kind], done=done, total=total
+            )
 
     return note
 

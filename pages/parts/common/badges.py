@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from core.domain import CaseStatus, FlagKind, JobState, MppSource, ReadCategory, ReviewVerdict, SlideStatus, Stain
+from core.domain import (
+    CaseStatus,
+    FlagKind,
+    JobKind,
+    JobState,
+    MppSource,
+    ReadCategory,
+    ReviewVerdict,
+    SlideStatus,
+    Stain,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,13 @@ JOBS: Mapping[JobState, Look] = {
     JobState.DONE: Look("Done", "green", ":material/check_circle:"),
     JobState.FAILED: Look("Failed", "red", ":material/error:"),
     JobState.CANCELLED: Look("Cancelled", "gray", ":material/cancel:"),
+}
+
+JOB_KINDS: Mapping[JobKind, str] = {
+    JobKind.ANALYSE: "analysis",
+    JobKind.QC: "quality",
+    JobKind.EXPLAIN: "explanation",
+    JobKind.ROBUSTNESS: "robustness",
 }
 
 CATEGORIES: Mapping[ReadCategory, str] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.domain import JobState
+from core.domain import JobKind, JobState
 from core.server.identity import User
 from core.services.queue.jobs import cancel, list_jobs, retry, workers
 from core.settings import Settings
 from core.store.records import JobRecord
 from pages.parts.common.actions import attempt_aside, show_notice
-from pages.parts.common.badges import JOBS, in_words, plain, time_in_words
+from pages.parts.common.badges import JOB_KINDS, JOBS, in_words, plain, time_in_words
 
 POLL_S = 2.0
 ROWS_SHOWN = 20
@@ -66,11 +66,11 @@ def _live_row(settings: Settings, job: JobRecord, *, user: User) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job_{job.job_id}"):
         look = JOBS[job.state]
         st.badge(look.label, icon=look.icon, color=look.colour)
-        st.markdown(f"**{plain(job.slide_id)}**  \nCase {plain(job.case_id)}, model {plain(job.model)}", width=260)
+        work = f"model {plain(job.model)}" if job.kind is JobKind.ANALYSE else JOB_KINDS[job.kind]
+        st.markdown(f"**{plain(job.slide_id)}**  \nCase {plain(job.case_id)}, {work}", width=260)
         if job.state is JobState.RUNNING:
             share = min(job.done / job.total, 1.0) if job.total else 0.0
-            counted = f": {job.done} of {job.total}" if job.total else ""
-            st.progress(share, text=f"{in_words(job.stage) or 'Starting'}{counted}", width=320)
+            st.progress(share, text=_progress_words(job), width=320)
         else:
             st.caption(f"Waiting since {time_in_words(job.created_at)}", width=320)
         if job.override_reason:
@@ -85,11 +85,17 @@ def _live_row(settings: Settings, job: JobRecord, *, user: User) -> None:
                 st.rerun()
 
 
+def _progress_words(job: JobRecord) -> str:
+    counted = f": {job.done:,} of {job.total:,}" if job.total else ""
+    last = ", then the result" if job.total and job.done >= job.total else ""
+    return f"{in_words(job.stage) or 'Starting'}{counted}{last}"
+
+
 def _stopped_row(settings: Settings, job: JobRecord, *, user: User) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job_{job.job_id}"):
         look = JOBS[job.state]
         st.badge(look.label, icon=look.icon, color=look.colour)
-        st.markdown(f"**{plain(job.slide_id)}**  \nCase {plain(job.case_id)}", width=260)
+        st.markdown(f"**{plain(job.slide_id)}**  \nCase {plain(job.case_id)}, {JOB_KINDS[job.kind]}", width=260)
         st.markdown(plain(job.message) or "No reason was recorded.", width=420)
         if user.can_operate:
             pressed = st.button("Retry", key=f"retry_{job.job_id}", icon=":material/replay:")
@@ -109,6 +115,7 @@ def _ended_frame(jobs: list[JobRecord]) -> pd.DataFrame:
             "Job": [job.job_id for job in jobs],
             "Slide": [job.slide_id for job in jobs],
             "Case": [job.case_id for job in jobs],
+            "Work": [JOB_KINDS[job.kind] for job in jobs],
             "State": [JOBS[job.state].label for job in jobs],
             "Message": [job.message for job in jobs],
             "Attempts": [job.attempts for job in jobs],
