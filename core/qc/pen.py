@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.ink import MIN_STROKE_UM2, large_pieces
-from core.qc.shapes import by_channel, enlarged, pieces_of, reduced
+from core.qc.shapes import by_channel, enlarged, grown, opened, pieces_of, reduced
 from core.qc.stroke import Colours, colours_of, whole_stroke
 
 WORK_UM_PER_PX = 8.0
@@ -42,6 +42,15 @@ MIN_TISSUE_SHARE = 0.02
 """Share of the image that tissue in focus must fill for its hues to be known."""
 MAX_OWN_SHARE = 0.03
 """Share of that tissue that may have the hue of an ink; above, the hue is the tissue's own."""
+BLACK_DENSITY = 0.18
+BLACK_COLOUR = 0.14
+"""Colour per density of black ink: as `SURE_COLOUR` of `core.qc.grey`, for film."""
+BLACK_WIDTH = 0.02
+"""Width of a stroke of black ink as a share of the image's diagonal, at least: whatever the scale, rims are thinner."""
+MAX_LINING = 0.2
+"""Share of the image's border that black ink lines at most."""
+PADDING_DENSITY = 2.2
+"""Density of what no light passes: black padding."""
 
 Mask = NDArray[np.bool_]
 
@@ -133,6 +142,21 @@ def _core(family: Family, colours: Colours, at_least_px: float) -> Mask:
     return sure
 
 
+def _black_core(colours: Colours) -> Mask:
+    """Return broad films of black ink: rims, edges and dirt are thin, glass beyond a coverslip lines the image."""
+    low = np.minimum(np.minimum(colours.red, colours.green), colours.blue)
+    film = (low > BLACK_DENSITY) & (colours.high - low < BLACK_COLOUR * colours.high) & (colours.rough < SMOOTH)
+    # Padding by the scanner is of one level without noise.
+    film &= low < PADDING_DENSITY
+    if not film.any():
+        return film
+    broad = opened(film, edge_px=2 * max(1, round(BLACK_WIDTH * float(np.hypot(*film.shape)) / 2)) + 1)
+    pieces = pieces_of(broad, at_least_px=MIN_FILM_PX)
+    border = np.concatenate([pieces.labels[0], pieces.labels[-1], pieces.labels[:, 0], pieces.labels[:, -1]])
+    lining = np.bincount(border, minlength=len(pieces.area_px)) / border.size
+    return grown(pieces.where(lining < MAX_LINING), into=film) if pieces.labels.any() else broad
+
+
 def _own_share(hue: Mask, stroke: Mask, colours: Colours) -> float:
     """Share of that hue in tissue in focus away from the stroke; 1 where there is too little such tissue to tell."""
     reach = max(3, round(float(pieces_of(stroke).width_px.max())))
@@ -163,6 +187,9 @@ def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> Mask:
         core = _core(family, colours, max(MIN_CORE_PX, stroke_px / 3)) & ~found
         if core.any():
             found |= whole_stroke(core, colours, stained=family.stained)
+    black = _black_core(colours) & ~found
+    if black.any():
+        found |= whole_stroke(black, colours, stained=True, visible=BLACK_DENSITY / 2)
     found = large_pieces(found, at_least_px=stroke_px)
     if found.mean() > MAX_SHARE:
         found[:] = False

@@ -72,13 +72,14 @@ def colours_of(density: NDArray[np.float32]) -> Colours:
     return Colours(red, green, blue, high, np.asarray(rough, np.float32))
 
 
-def whole_stroke(core: Mask, colours: Colours, *, stained: bool) -> Mask:
+def whole_stroke(core: Mask, colours: Colours, *, stained: bool, visible: float = VISIBLE) -> Mask:
     """Follow strokes from their cores.
 
     Args:
         core: (H, W) sure ink of one colour.
         colours: Of the image.
         stained: Whether tissue may be of nearly that hue.
+        visible: Density from which a film of that hue is ink.
     """
     planes = np.stack([colours.red, colours.green, colours.blue])
     ink = _hue(planes[:, core])
@@ -86,7 +87,7 @@ def whole_stroke(core: Mask, colours: Colours, *, stained: bool) -> Mask:
     width_px = float(pieces_of(core).width_px.max())
     seen = amount > _tissue_limit(amount, core, colours, width_px=width_px)
     near_hue = _alike(planes, ink, colours.high) if stained else _akin(planes, ink)
-    film = near_hue & (colours.high > VISIBLE) & (calm(colours) if stained else colours.rough < FILM)
+    film = near_hue & (colours.high > visible) & (calm(colours) if stained else colours.rough < FILM)
     strokes = grown(core, into=seen | film)
     solid = strokes | close_gaps(strokes, radius_px=max(1.0, 0.25 * width_px))
     return ~large_pieces(~solid, at_least_px=max(9.0, width_px**2))
