@@ -30,8 +30,9 @@ OUTLINED = frozenset({ArtefactClass.PEN, ArtefactClass.DARK_SPOT_FOREIGN})
 """Classes whose outline a detector draws more finely than tiles can: beside its findings the network adds nothing."""
 JOINING_RULE = (
     f"A point is in a class where that class's detector is sure; where the detector has a doubt and the network gives "
-    f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g} ({NETWORK_LIKELIEST:g} for "
-    "folds and damage), for pen and dust only farther than half a tile from such a point, because tiles cannot draw their outline. A sure fold is dropped "
+    f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g} (for folds and damage "
+    f"{NETWORK_LIKELIEST:g}), for pen and dust only farther than half a tile from such a point, because tiles cannot "
+    "draw their outline. A sure fold is dropped "
     f"where the network gives it less than {NETWORK_DENIES:g}. Pen comes before bubble or edge, dust, fold, damage, "
     "blur and stain."
 )

@@ -19,7 +19,7 @@ from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, CLASSES, NO_TISSUE, ArtefactClass
 from core.qc.detectors import Evidence
 from core.qc.disposition import suggest
-from core.qc.joining import NETWORK_ALONE, NETWORK_BACKS, join
+from core.qc.joining import NETWORK_ALONE, NETWORK_BACKS, NETWORK_LIKELIEST, join
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.network import NetworkField, NetworkSink
 from core.qc.report import QcReport, StainFacts
@@ -113,7 +113,7 @@ def test_the_joining_rule_case_by_case() -> None:
     said = Said(
         {
             BLUR: [0.0, NETWORK_BACKS, NETWORK_BACKS - 0.01, NETWORK_ALONE, just_below, 0.0, 0.0, NETWORK_ALONE],
-            FOLD: [0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.5, 0.5],
+            FOLD: [0.4, 0.4, 0.4, 0.4, 0.4, 0.0, 0.4, 0.4],
         }
     )
     found = join(evidence({BLUR: [0], FOLD: [5, 6]}, {BLUR: [1, 2]}), said, SCALE)
@@ -122,6 +122,14 @@ def test_the_joining_rule_case_by_case() -> None:
     assert found.network[0].tolist()[3] == BLUR.code
     assert found.disagreement[0].tolist()[3]
     assert not found.disagreement[0, 7]
+
+
+def test_of_folds_and_damage_the_likeliest_class_counts() -> None:
+    damaged = ArtefactClass.DAMAGED
+    above, below = NETWORK_LIKELIEST, NETWORK_LIKELIEST - 0.01
+    said = Said({damaged: [above, below, 0, 0, 0, 0, 0, 0], FOLD: [0, 0, above, below, 0, 0, 0, 0], BLUR: [0.5] * 8})
+    found = join(evidence({}, {}), said, SCALE)
+    assert labels(found) == [damaged.code, 0, FOLD.code, 0, 0, 0, 0, NO_TISSUE]
 
 
 def test_tiles_are_spoilt_by_what_covers_most_of_their_tissue() -> None:
