@@ -167,6 +167,8 @@ def embedding_figure(dots: Sequence[Dot], *, colours: Mapping[str, str], axis_ti
             y=[dot.y for dot in members],
             customdata=[(dot.slide_id, "outlier" if dot.is_outlier else "") for dot in members],
             name=batch,
+            legendgroup=batch,
+            showlegend=False,
             mode="markers",
             marker={
                 "color": colour,
@@ -176,9 +178,19 @@ def embedding_figure(dots: Sequence[Dot], *, colours: Mapping[str, str], axis_ti
             },
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra>" + batch + "</extra>",
         )
+        # The legend would take the look of the first slide, which may be an outlier.
+        _add_key(figure, batch, group=batch, marker={"color": colour, "size": 10})
+    if any(dot.is_outlier for dot in dots):
+        rim = {"symbol": "diamond-open", "size": 12, "color": SIGNAL, "line": {"width": 2}}
+        _add_key(figure, "outlier", group="outlier", marker=rim)
     for update, title in ((figure.update_xaxes, axis_titles[0]), (figure.update_yaxes, axis_titles[1])):
         update(title=title, zeroline=False, showticklabels=False)
     return laid_out(figure, height=360)
+
+
+def _add_key(figure: go.Figure, name: str, *, group: str, marker: Mapping[str, object]) -> None:
+    """Add a line of the legend."""
+    figure.add_scatter(x=[None], y=[None], name=name, legendgroup=group, mode="markers", marker=dict(marker))
 
 
 def laid_out(figure: go.Figure, *, height: int, dragmode: str | bool = "select") -> go.Figure:

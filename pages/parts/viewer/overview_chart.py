@@ -16,12 +16,24 @@ from core.services.viewing.display import ATTENTION_STOPS, PROBABILITY_STOPS, Ce
 
 _HEIGHT_PX = (260, 620)
 """Lowest and highest picture."""
-_TOOLS_PX = 28
-"""Room above the picture for the zoom tools, so that they cover neither the slide nor the colour bar."""
+_ABOVE_PX = 92
+"""Room above the picture for the zoom tools, and below them the colour bar with its title and numbers."""
 _USUAL_WIDTH_PX = 640
 """Of the picture where the screen has room for it; its height follows from it."""
-_COLOUR_BAR_PX = 110
-"""Room beside the picture for the colour bar with its title."""
+_COLOUR_BAR: dict[str, object] = {
+    "orientation": "h",
+    "x": 0.5,
+    "xanchor": "center",
+    "xpad": 0,
+    "len": 0.9,
+    "ticklabeloverflow": "allow",
+    "y": 1,
+    "yanchor": "bottom",
+    "ypad": 4,
+    "thickness": 12,
+}
+"""Above the picture: a narrow column makes the picture lower, and a bar beside it would stand out. Its ends leave room
+for the numbers below them."""
 CONFIG: dict[str, object] = {
     "displaylogo": False,
     "scrollZoom": True,
@@ -78,9 +90,9 @@ def slide_figure(image_url: str, *, width: int, height: int, mpp_x: float | None
     figure.add_scatter(x=[0, width], y=[0, height], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
     drawn_px = int(min(max(_USUAL_WIDTH_PX * height / width, _HEIGHT_PX[0]), _HEIGHT_PX[1]))
     figure.update_layout(
-        width=min(int(drawn_px * width / height), _USUAL_WIDTH_PX) + _COLOUR_BAR_PX,
-        height=drawn_px + _TOOLS_PX,
-        margin={"l": 0, "r": 0, "t": _TOOLS_PX, "b": 0},
+        width=min(int(drawn_px * width / height), _USUAL_WIDTH_PX),
+        height=drawn_px + _ABOVE_PX,
+        margin={"l": 0, "r": 0, "t": _ABOVE_PX, "b": 0},
         modebar={"bgcolor": "rgba(0,0,0,0)"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -111,7 +123,7 @@ def add_heatmap(figure: go.Figure, cells: Cells, *, name: str, threshold: float,
         zsmooth=False,
         opacity=opacity,
         colorscale=[[stop, f"rgb{colour}"] for stop, colour in PROBABILITY_STOPS],
-        colorbar={"title": {"text": f"Probability of {name}", "side": "right"}, "thickness": 14, "tickformat": ".1f"},
+        colorbar=_COLOUR_BAR | {"title": {"text": f"Probability of {name}", "side": "top"}, "tickformat": ".1f"},
         hoverongaps=False,
         hovertemplate=f"{name} %{{z:.2f}}<br>x %{{x:.0f}}, y %{{y:.0f}} px<extra></extra>",
     )
@@ -134,9 +146,9 @@ def add_attention(figure: go.Figure, cells: Cells, *, opacity: float) -> None:
         zsmooth=False,
         opacity=opacity,
         colorscale=[[stop, f"rgb{colour}"] for stop, colour in ATTENTION_STOPS],
-        colorbar={
-            "title": {"text": "Attention, relative to this slide", "side": "right"},
-            "thickness": 14,
+        colorbar=_COLOUR_BAR
+        | {
+            "title": {"text": "Attention, relative to this slide", "side": "top"},
             "tickvals": [0, 1],
             "ticktext": ["0", "highest"],
         },

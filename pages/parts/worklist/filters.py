@@ -161,10 +161,16 @@ def _show_more(found: WorklistPage, query: WorklistQuery) -> None:
 
 
 def _tell_address(key: str, values: list[str]) -> None:
-    """Keep a filter in the address by its words in the log: what the widget shows holds counts, which change."""
+    """Keep a filter in the address by its words in the log: what the widget shows holds counts, which change.
+
+    Only a change is written: every write is a message that the browser turns into a new address, and one that repeats
+    an old choice could arrive after the next.
+    """
+    if values == st.query_params.get_all(key):
+        return
     if values:
         st.query_params[key] = values
-    elif key in st.query_params:
+    else:
         del st.query_params[key]
 
 
