@@ -33,29 +33,31 @@ NUCLEAR_SHARE = 0.22
 """Density in red per that in the densest channel of what holds nuclei; red cells have 0.14 to 0.21."""
 ISLAND_UM = (8.0, 200.0)
 """Diameter of the disc of an island's area: from a single cell to what is a small piece of its own."""
+CUT_UM = 80.0
+"""The same at most where the picture's border cuts it."""
 MIN_ROUNDNESS = 0.35
 """Of an island: 1 for a disc, 0.38 for an ellipse five times as long as wide; threads and walls of fat have less."""
 WINDOW_UM = 80.0
-WINDOW_SHARE = 0.15
+WINDOW_SHARE = 0.25
 """Sigma of the neighbourhood that islands are counted in, and its bound as a share of a crop's shorter side."""
 GLASS_UM = 24.0
 """Edge of the square that open glass holds; clefts and gaps between cells are narrower."""
-MAYBE_PER_MM2 = 60.0
-SURE_PER_MM2 = 150.0
+MAYBE_PER_MM2 = 40.0
+SURE_PER_MM2 = 130.0
 """Islands less holes per mm2 of the neighbourhood."""
-MIN_GLASS = 0.25
+MIN_GLASS = 0.2
 SURE_GLASS = 0.4
 """Share of open glass in the neighbourhood, at least."""
-MIN_LOOSE = 0.35
+MIN_LOOSE = 0.2
 SURE_LOOSE = 0.5
 """Share of islands in the stained matter of the neighbourhood: beside an ordinary edge the section rules."""
 BODY_UM = 160.0
 """Edge of the square that a section holds."""
 BESIDE_UM = 800.0
 """How far from a section its debris lies; cells on a slide without any section are a smear."""
-MIN_ISLANDS = 6
+MIN_ISLANDS = 5
 """Islands of the smallest crowd."""
-REACH_UM = 24.0
+REACH_UM = 32.0
 """How far debris extends beyond its islands, over the glass between them and the ragged edge of the section."""
 
 
@@ -178,25 +180,27 @@ def _outlined(where: NDArray[np.bool_], islands: _Islands, *, um_per_px: float) 
     shape = islands.labels.shape
     if not where.any():
         return np.zeros(shape, np.bool_)
-    near = np.asarray(ndimage.distance_transform_edt(islands.labels == 0)) * um_per_px <= REACH_UM
-    labels, count = cast("tuple[NDArray[np.int32], int]", ndimage.label((enlarged(where, shape) > 0.5) & near, SQUARE))
+    labels, count = cast("tuple[NDArray[np.int32], int]", ndimage.label(enlarged(where, shape) > 0.5, SQUARE))
     many = np.bincount(labels[tuple(islands.centres.T)], minlength=count + 1) >= MIN_ISLANDS
     many[0] = False
-    return many[labels]
+    near = np.asarray(ndimage.distance_transform_edt(islands.labels == 0)) * um_per_px <= REACH_UM
+    return many[labels] & near
 
 
 def _islands(weak: NDArray[np.bool_], strong: NDArray[np.bool_], *, um_per_px: float) -> _Islands:
     """Find the pieces of what is weakly stained that hold strong stain, and which of them are islands.
 
-    A piece that the picture's border cuts may be a part of anything.
+    A piece that the picture's border cuts may be a part of anything but if it is small.
     """
     labels, count = cast("tuple[NDArray[np.int32], int]", ndimage.label(weak, SQUARE))
     stained = np.zeros(count + 1, np.bool_)
     stained[labels[strong]] = True
     chosen, area = _of_size(labels, count, um_per_px=um_per_px)
     chosen &= stained
+    cut = np.zeros(count + 1, np.bool_)
     for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        chosen[side] = False
+        cut[side] = True
+    chosen &= ~cut | (area <= np.pi / 4 * (CUT_UM / um_per_px) ** 2)
     centres, spread = _moments(labels, chosen, area)
     # Roundness: area per that of the disc with the same moment of inertia about its centre.
     chosen &= area >= MIN_ROUNDNESS * 2 * np.pi * spread

@@ -36,6 +36,8 @@ BRIDGE_UM = 56.0
 """Length of fibres that bridge a tear, so that it goes on behind them."""
 MIN_ALIGNMENT = 0.75
 """Cosine between where a tear heads and where what goes on leads: 41 degrees."""
+MAX_WIDENING = 1.5
+"""How much wider what goes on may be: a tear that runs into a lumen ends there."""
 OUTLINE_SHARE = 0.5
 """Share of the tissue's usual density at which a tear ends: half way from glass to tissue."""
 OUTLINE_UM = 8.0
@@ -133,7 +135,7 @@ def _continued(pieces: Pieces, chosen: NDArray[np.bool_], *, reach_px: int) -> N
         for tip, heading in _tips(_points(pieces, boxes, label), reach_px=reach_px):
             rows, columns = (slice(max(int(at) - reach_px, 0), int(at) + reach_px + 1) for at in tip)
             for other in np.unique(pieces.labels[rows, columns]):
-                if other == 0 or found[other]:
+                if other == 0 or found[other] or pieces.width_px[other] > MAX_WIDENING * pieces.width_px[label]:
                     continue
                 points = _points(pieces, boxes, int(other)) - tip
                 away = np.hypot(*points.T)
