@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.ink import MIN_STROKE_UM2, large_pieces
+from core.qc.edge import followed_edges
 from core.qc.shapes import Pieces, enlarged, grown, opened, pieces_of, reduced, smooth_density
 from core.tissue import close_gaps
 
@@ -55,6 +56,8 @@ EDGE_SLENDERNESS = 8.0
 """Length per width from which a piece is a line."""
 MAX_EDGE_UM = 60.0
 """Width of a line above which it is an edge only if it leaves the image; a marker's stroke is wider."""
+EDGE_WIDTH_SHARE = 0.03
+"""The same as a share of the image's shorter side, for a plain piece that is followed."""
 CROSSING_SHARE = 0.6
 """Share of the image's shorter side that a wide line must run."""
 STROKE_SHARE = 1 / 120
@@ -107,8 +110,11 @@ def grey_matter(density: NDArray[np.float32], *, um_per_px: float, ink: NDArray[
     solid = ~large_pieces(~faded, at_least_px=PINHOLE_UM2 / um_per_px**2)
     rest = pieces_of(solid & ~bubbles & ~ink, at_least_px=min(MIN_SPECK_UM2 / um_per_px**2, 16.0))
     lines = _lines(rest, um_per_px=um_per_px)
+    thin_px = min(MAX_EDGE_UM / um_per_px, EDGE_WIDTH_SHARE * min(low.shape))
+    followed = followed_edges(rest, low - around, max_width_px=max(4.0, thin_px)) & ~bubbles & ~ink
     strokes = _strokes(rest, um_per_px=um_per_px) & ~lines
     specks, edges, black = (rest.where(chosen) for chosen in (~lines & ~strokes, lines, strokes))
+    edges, specks, black = edges | followed, specks & ~followed, black & ~followed
     grains = _grains(low, high, um_per_px=um_per_px) & ~ink & ~bubbles & ~edges & ~black
     return GreyMatter(specks, specks | grains, edges, bubbles, black)
 

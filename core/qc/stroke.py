@@ -85,7 +85,7 @@ def whole_stroke(core: Mask, colours: Colours, *, stained: bool, visible: float 
     ink = _hue(planes[:, core])
     amount = _amount(planes, ink, ~core & (colours.high > VISIBLE))
     width_px = float(pieces_of(core).width_px.max())
-    seen = amount > _tissue_limit(amount, core, colours, width_px=width_px)
+    seen = amount > _tissue_limit(amount, core, colours, width_px=width_px if stained else None)
     near_hue = _alike(planes, ink, colours.high) if stained else _akin(planes, ink)
     film = near_hue & (colours.high > visible) & (calm(colours) if stained else colours.rough < FILM)
     strokes = grown(core, into=seen | film)
@@ -110,13 +110,16 @@ def calm(colours: Colours) -> Mask:
     return np.asarray(ndimage.uniform_filter(textured, CALM_PX), np.float32) < CALM_SHARE
 
 
-def _tissue_limit(amount: Plane, core: Mask, colours: Colours, *, width_px: float) -> float:
-    """Amount that hardly any tissue far from the ink seems to have."""
-    reach = 2 * round(FAR_WIDTHS * width_px) + 1
-    near = np.asarray(ndimage.maximum_filter(core.astype(np.uint8), reach), np.bool_)
+def _tissue_limit(amount: Plane, core: Mask, colours: Colours, *, width_px: float | None) -> float:
+    """Amount that hardly any tissue seems to have: farther than a width from a stroke that tissue may resemble.
+
+    Elsewhere (None) ink may lie on much of the tissue, and what the filter is off below nothing tells its error.
+    """
     tissue = (colours.rough > FILM) & (colours.high > TISSUE_DENSITY)
+    reach = 0 if width_px is None else round(FAR_WIDTHS * width_px)
+    near = np.asarray(ndimage.maximum_filter(core.astype(np.uint8), 2 * reach + 1), np.bool_)
     far = amount[tissue & ~near]
-    if far.size < FAR_SHARE * amount.size:
+    if width_px is None or far.size < FAR_SHARE * amount.size:
         far = amount[tissue & ~core]
         return max(VISIBLE, -MARGIN * float(np.quantile(far, TAIL))) if far.size else VISIBLE
     return max(VISIBLE, float(np.quantile(far, 1 - 2 * TAIL)))
