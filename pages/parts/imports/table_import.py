@@ -268,9 +268,9 @@ def _show_report(report: ImportReport, *, noun: str) -> None:
                 "Everything in this table is in the log already; there is nothing to import.", icon=":material/info:"
             )
         return
+    what = "1 row or cell" if len(report.errors) == 1 else f"{len(report.errors):,} rows or cells"
     st.error(
-        f"{len(report.errors):,} rows or cells cannot be taken, so nothing can be imported. Correct them in the table, "
-        "or say above what they mean.",
+        f"{what} cannot be taken, so nothing can be imported. Correct them in the table, or say above what they mean.",
         icon=":material/error:",
     )
     frame = pd.DataFrame(
