@@ -19,7 +19,7 @@ from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, CLASSES, NO_TISSUE, ArtefactClass
 from core.qc.detectors import Evidence
 from core.qc.disposition import suggest
-from core.qc.joining import NETWORK_ALONE, NETWORK_BACKS, NETWORK_LIKELIEST, join
+from core.qc.joining import NETWORK_ALONE, NETWORK_ALONE_OF, NETWORK_BACKS, join
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.network import NetworkField, NetworkSink
 from core.qc.report import QcReport, StainFacts
@@ -124,10 +124,11 @@ def test_the_joining_rule_case_by_case() -> None:
     assert not found.disagreement[0, 7]
 
 
-def test_of_folds_and_damage_the_likeliest_class_counts() -> None:
+def test_of_folds_and_damage_the_network_needs_less() -> None:
     damaged = ArtefactClass.DAMAGED
-    above, below = NETWORK_LIKELIEST, NETWORK_LIKELIEST - 0.01
-    said = Said({damaged: [above, below, 0, 0, 0, 0, 0, 0], FOLD: [0, 0, above, below, 0, 0, 0, 0], BLUR: [0.5] * 8})
+    torn, doubled = NETWORK_ALONE_OF[damaged], NETWORK_ALONE_OF[FOLD]
+    rows = {damaged: [torn, torn - 0.01, 0, 0], FOLD: [0, 0, doubled, doubled - 0.01]}
+    said = Said({**{kind: [*row, 0, 0, 0, 0] for kind, row in rows.items()}, BLUR: [NETWORK_ALONE - 0.01] * 8})
     found = join(evidence({}, {}), said, SCALE)
     assert labels(found) == [damaged.code, 0, FOLD.code, 0, 0, 0, 0, NO_TISSUE]
 
