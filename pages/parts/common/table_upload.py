@@ -63,7 +63,7 @@ def show_preview(upload: Upload, *, key: str) -> None:
     separator = {",": "commas", ";": "semicolons", "\t": "tabs"}[table.delimiter]
     numbers = ", numbers with commas" if upload.decimal_comma else ""
     st.caption(
-        f"{table.name}: {len(table.rows):,} rows, {len(table.columns)} columns, separated by {separator}, "
+        f"{table.name}: {_counted(len(table.rows), 'row')}, {_counted(len(table.columns), 'column')}, separated by {separator}, "
         f"{upload.encoding}{numbers}."
     )
     rows = [row.cells for row in table.rows[:_PREVIEW_ROWS]]
@@ -111,3 +111,7 @@ def _table(digest: str, name: str, encoding: str | None, *, decimal_comma: bool 
     """Return the table of some bytes; their digest is the key."""
     del digest
     return read_upload(_data, name=name, encoding=encoding, decimal_comma=decimal_comma)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
