@@ -1,41 +1,94 @@
-"""Folds: strips where tissue lies double, so that every colour is absorbed about twice as much as beside them."""
+"""Folds: strips where tissue lies double, so that every colour is absorbed about twice as much as right beside them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from core.ink import SQUARE
-from core.qc.shapes import Pieces, enlarged, grown, pieces_of, reduced, smooth, smooth_density
+from core.qc.layer import Ground, StripFacts, measured_on
+from core.qc.ribbon import Ribbon, outlined
+from core.qc.shapes import enlarged, opened, reduced
+from core.qc.strips import find_strips
 
-WORK_UM_PER_PX = 8.0
-"""Scale that folds are looked for at: they are at least 40 um wide."""
-SMOOTHING_UM = 10.0
-"""Sigma over which density is averaged: wider than a nucleus, narrower than a fold."""
-SURROUNDINGS_UM = 250.0
-"""Sigma of what a fold is compared with, on tissue alone."""
-SURROUNDINGS_REDUCTION = 8
-SURE_RATIO = 2.2
-"""Density of a fold per density of the tissue around, in the channel that shows it least."""
-MAYBE_RATIO = 1.45
-MIN_DENSITY = 0.10
-"""Density in the clearest channel that doubled tissue has at least."""
-TISSUE_DENSITY = 0.06
-MIN_LENGTH_UM = 200.0
-MAX_WIDTH_UM = 350.0
-MIN_SLENDERNESS = 3.0
-"""Length per width of a fold; a round cluster of cells has 1.8."""
-MIN_STRAIGHTNESS = 0.6
-"""Diagonal of a fold's box per its length; the wall of a vessel or gland runs round and has 0.45."""
-RING_UM = 80.0
-"""Width of the tissue beside a piece that it is compared with."""
-MIN_STEP = 1.35
-"""Density of a fold per density just beside it, in the channel that shows it least."""
-MAX_HUE_DEGREES = 6.0
-"""A fold has the hue of what lies beside it; epithelium, clusters of cells and DAB have another."""
+WORK_UM_PER_PX = 20.0
+"""Scale that strips are looked for at; their outline is found at the map's own."""
+MIN_SIDE_UM = 400.0
+"""Shorter side of the smallest picture that folds are looked for in: on less there is nothing to compare them with."""
+GLASS_DENSITY = 0.05
+"""Density in the darkest channel below which there is no tissue."""
+GLASS_UM = (8.0, 24.0)
+"""Scale for that, and the width of the holes in tissue that are left out: fat cells and vessels, not clefts."""
+MIN_COLOUR = 0.08
+"""Share of colour in tissue's density below which the density itself is compared."""
+
+EXTENSIONS = 3
+"""How often a strip is continued straight on from its ends, where a rough path may have turned aside."""
+MIN_GROWTH = 1.03
+"""What it must gain each time."""
+MAX_OVERLAP = 0.4
+"""Share of a strip that may lie on a larger one."""
+CLEAR_RATIO = 1.85
+ONE_SIDED = 0.5
+"""From that ratio on so much of `FoldLimits.both_sides` is enough: many folds begin at the border of a section."""
+PART_OVERLAP = 0.02
+"""Share of a part that lies on the fold it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldLimits:
+    """What a strip must be to count as a fold."""
+
+    length_um: float
+    width_um: tuple[float, float]
+    slenderness: float
+    """Length per width; a round cluster of cells has about 1."""
+    evenness: float
+    """Mean width per greatest; a wedge has a half."""
+    straightness: float
+    """Diagonal of the box around it per its length; the wall of a vessel or gland runs round and has 0.45."""
+    ratio: float
+    """Colour inside per colour beside, the denser side; two layers give 2, less what the two happen to differ. One
+    channel at least shows as much without its grey taken off."""
+    channel_ratio: tuple[float, float]
+    """The same in every channel: a shadow beside lowers it in pale tissue, and three layers give 3."""
+    grey_share: float
+    """The highest of those per ratio of colour: what is darker without having more colour is no second layer."""
+    hue_degrees: float
+    """Between what the strip has more and what lies beside: a second layer has the hue of the first."""
+    step: float
+    """Rise across the duller edge, within `EDGE_UM`, per colour beside: a second layer ends at once."""
+    halves: float
+    """Colour of one half of its width per that of the other: a second layer covers both."""
+    both_sides: float
+    """Share of its length with tissue on both sides."""
+
+    def hold(self, facts: StripFacts) -> bool:
+        """Tell whether a strip counts as a fold."""
+        low, high = self.width_um
+        (least, most), (least_here, most_here) = self.channel_ratio, facts.channel_ratio
+        return (
+            facts.length_um >= max(self.length_um, self.slenderness * facts.width_um)
+            and low <= facts.width_um <= high
+            and facts.evenness >= self.evenness
+            and facts.straightness >= self.straightness
+            and facts.ratio >= self.ratio
+            and most_here >= self.ratio
+            and least_here >= least
+            and most_here <= most
+            and most_here <= self.grey_share * facts.ratio
+            and facts.hue_degrees <= self.hue_degrees
+            and facts.step >= self.step
+            and facts.halves <= self.halves
+            and facts.both_sides >= (self.both_sides if facts.ratio < CLEAR_RATIO else min(ONE_SIDED, self.both_sides))
+        )
+
+
+SURE = FoldLimits(200.0, (25.0, 350.0), 2.5, 0.5, 0.6, 1.5, (1.1, 3.2), 1.4, 6.0, 0.42, 1.2, 0.7)
+PART = replace(SURE, length_um=60.0, slenderness=0.4, ratio=1.4, evenness=0.3, hue_degrees=8.0)
+"""What goes on from a sure fold as its next part."""
+MAYBE = FoldLimits(150.0, (20.0, 350.0), 2.0, 0.3, 0.5, 1.3, (1.0, 3.6), 1.6, 10.0, 0.2, 1.35, 0.4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,9 +96,9 @@ class FoldEvidence:
     """Where tissue may lie double, (H, W) each."""
 
     sure: NDArray[np.bool_]
-    """Dark slender strips around a core of more than double density."""
+    """Strips that have all the marks of a second layer."""
     maybe: NDArray[np.bool_]
-    """Anything about as dark as a fold."""
+    """Strips that have most of them; contains `sure`."""
 
 
 def fold_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_per_px: float) -> FoldEvidence:
@@ -56,70 +109,82 @@ def fold_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
         tissue: (H, W) where tissue is, without ink and dirt.
         um_per_px: Scale of both.
     """
-    factor = max(1, int(WORK_UM_PER_PX / um_per_px))
-    small, solid = reduced(density, factor), reduced(tissue, factor) > 0.5
-    if not solid.any():
-        return FoldEvidence(np.zeros_like(tissue), np.zeros_like(tissue))
-    work_um = um_per_px * factor
-    ratio, local = density_ratio(small, solid, um_per_px=work_um)
-    dark = solid & (local.min(-1) > MIN_DENSITY)
-    maybe = dark & (ratio > MAYBE_RATIO)
-    pieces = pieces_of(grown(dark & (ratio > SURE_RATIO), into=maybe))
-    length_px = min(MIN_LENGTH_UM / work_um, 0.25 * min(solid.shape))
-    strips = (pieces.length_px >= MIN_SLENDERNESS * pieces.width_px) & (pieces.length_px >= length_px)
-    strips &= pieces.width_px * work_um <= MAX_WIDTH_UM
-    strips &= pieces.extent_px >= MIN_STRAIGHTNESS * pieces.length_px
-    alike = _same_hue(pieces, local, solid, chosen=strips, ring_px=max(2, round(RING_UM / work_um)))
-    sure = pieces.where(strips & alike)
-    # Stretching the ratio instead of the masks keeps their borders smooth.
-    above = enlarged(ratio, tissue.shape) > MAYBE_RATIO
-    return FoldEvidence(*(above & tissue & (enlarged(mask, tissue.shape) > 0) for mask in (sure, maybe)))
+    strips = strips_of(density, tissue, um_per_px=um_per_px)
+    drawn = [
+        (ribbon.drawn(tissue.shape, um_per_px=um_per_px) & tissue, facts)
+        for ribbon, facts in sorted(strips, key=lambda strip: -strip[1].area_um2)
+        if PART.hold(facts) or MAYBE.hold(facts)
+    ]
+    sure, maybe = np.zeros_like(tissue), np.zeros_like(tissue)
+    for mask, facts in drawn:
+        if SURE.hold(facts) and _overlap(mask, sure) <= MAX_OVERLAP:
+            sure |= mask
+    for mask, facts in drawn:
+        if PART.hold(facts) and PART_OVERLAP <= _overlap(mask, sure) <= MAX_OVERLAP:
+            sure |= mask
+        if MAYBE.hold(facts) and _overlap(mask, maybe) <= MAX_OVERLAP:
+            maybe |= mask
+    return FoldEvidence(sure, sure | maybe)
 
 
-def _same_hue(
-    pieces: Pieces,
-    local: NDArray[np.float32],
-    tissue: NDArray[np.bool_],
-    *,
-    chosen: NDArray[np.bool_],
-    ring_px: int,
-) -> NDArray[np.bool_]:
-    """Tell which pieces are a denser edition of the tissue beside them."""
-    alike = np.zeros(len(chosen), np.bool_)
-    boxes = ndimage.find_objects(pieces.labels)
-    for label in np.flatnonzero(chosen[1:]) + 1:
-        rows, columns = (slice(max(side.start - ring_px, 0), side.stop + ring_px) for side in boxes[label - 1])
-        own = pieces.labels[rows, columns] == label
-        ring = ndimage.binary_dilation(own, SQUARE, iterations=ring_px) & ~ndimage.binary_dilation(own, SQUARE)
-        ring &= tissue[rows, columns]
-        if not ring.any():
-            continue
-        inside, beside = local[rows, columns][own].mean(0), local[rows, columns][ring].mean(0)
-        cosine = inside @ beside / (np.linalg.norm(inside) * np.linalg.norm(beside) + 1e-9)
-        hue = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-        alike[label] = hue <= MAX_HUE_DEGREES and float((inside / np.maximum(beside, 0.02)).min()) >= MIN_STEP
-    return alike
+def _overlap(mask: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+    """Share of a strip that lies on those drawn before: with much of it, it is one of them found again."""
+    return float((mask & found).sum() / max(1, mask.sum()))
 
 
-def density_ratio(
+def strips_of(
     density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_per_px: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (H, W) density per that of the surroundings in the least affected channel, and the smoothed density.
+) -> list[tuple[Ribbon, StripFacts]]:
+    """Outline and measure every strip of tissue that is denser than what lies beside it; see `fold_evidence`."""
+    solid = tissue & ~_holes(density, um_per_px=um_per_px)
+    if not solid.any() or min(tissue.shape) * um_per_px < MIN_SIDE_UM:
+        return []
+    seen = solid.astype(np.float32)
+    on = Ground(density, seen, _hue_of(density[solid].mean(0)), um_per_px)
+    amount = np.where(solid, colour_of(density, on.hue), np.float32(0))
+    factor = max(1, round(WORK_UM_PER_PX / um_per_px))
+    weight = reduced(seen, factor)
+    coarse = np.asarray(reduced(amount, factor) / np.maximum(weight, 1e-3), np.float32)
+    found: list[tuple[Ribbon, StripFacts]] = []
+    for strip in find_strips(coarse, weight, um_per_px=um_per_px * factor):
+        path = (strip.path_px + 0.5) * factor - 0.5
+        measured = _outlined(path, strip.width_px * factor, amount, on)
+        for _ in range(EXTENSIONS):
+            if measured is None or not PART.hold(measured[1]):
+                break
+            longer = _outlined(measured[0].middle_px, measured[1].width_um / um_per_px, amount, on)
+            if longer is None or longer[1].area_um2 < MIN_GROWTH * measured[1].area_um2 or not PART.hold(longer[1]):
+                break
+            measured = longer
+        if measured is not None:
+            found.append(measured)
+    return found
 
-    Surroundings are the mean of the slide's median and of the tissue near by: the slide alone would take a dense organ
-    for a fold, the neighbourhood alone would forgive a wide fold.
-    """
-    local = smooth_density(density, sigma_px=SMOOTHING_UM / um_per_px)
-    solid = tissue & (local.mean(-1) > TISSUE_DENSITY)
-    if not solid.any():
-        return np.zeros(tissue.shape, np.float32), local
-    factor = SURROUNDINGS_REDUCTION
-    sigma_px = min(SURROUNDINGS_UM / um_per_px, 0.15 * min(tissue.shape)) / factor
-    weight = np.maximum(smooth(reduced(solid, factor), sigma_px=sigma_px), 1e-4)
-    usual = np.median(local[solid], axis=0)
-    ratio = np.full(tissue.shape, np.inf, np.float32)
-    for channel in range(3):
-        near = smooth(reduced(local[..., channel] * solid, factor), sigma_px=sigma_px) / weight
-        around = (enlarged(near, tissue.shape) + usual[channel]) / 2
-        ratio = np.minimum(ratio, local[..., channel] / np.maximum(around, 0.02))
-    return ratio, local
+
+def colour_of(density: NDArray[np.float32], hue: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (H, W) the part of density (H, W, 3) along a direction (3,)."""
+    first, second, third = (density[..., channel] * hue[channel] for channel in range(3))
+    return np.asarray(first + second + third, np.float32)
+
+
+def _outlined(
+    path_px: NDArray[np.float64], width_px: float, amount: NDArray[np.float32], on: Ground
+) -> tuple[Ribbon, StripFacts] | None:
+    ribbon = outlined(path_px, width_px, amount, on.solid, um_per_px=on.um_per_px)
+    return None if ribbon is None else measured_on(ribbon, on)
+
+
+def _holes(density: NDArray[np.float32], *, um_per_px: float) -> NDArray[np.bool_]:
+    factor = max(1, int(GLASS_UM[0] / um_per_px))
+    light = reduced(np.maximum(np.maximum(density[..., 0], density[..., 1]), density[..., 2]), factor) < GLASS_DENSITY
+    wide = opened(light, edge_px=2 * max(1, round(GLASS_UM[1] / 2 / um_per_px / factor)) + 1)
+    return enlarged(wide, density.shape[:2]) > 0.5
+
+
+def _hue_of(mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colour of tissue without its grey: shadows and creases are grey, and no second layer."""
+    colour = mean - mean.mean()
+    strength = float(np.linalg.norm(colour))
+    if strength < MIN_COLOUR * float(np.linalg.norm(mean)):
+        return np.full(3, 1 / 3, np.float32)
+    return np.asarray(colour / strength, np.float32)
