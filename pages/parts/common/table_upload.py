@@ -62,10 +62,8 @@ def show_preview(upload: Upload, *, key: str) -> None:
     table = upload.table
     separator = {",": "commas", ";": "semicolons", "\t": "tabs"}[table.delimiter]
     numbers = ", numbers with commas" if upload.decimal_comma else ""
-    st.caption(
-        f"{table.name}: {_counted(len(table.rows), 'row')}, {_counted(len(table.columns), 'column')}, separated by {separator}, "
-        f"{upload.encoding}{numbers}."
-    )
+    size = f"{_counted(len(table.rows), 'row')}, {_counted(len(table.columns), 'column')}"
+    st.caption(f"{table.name}: {size}, separated by {separator}, {upload.encoding}{numbers}.")
     rows = [row.cells for row in table.rows[:_PREVIEW_ROWS]]
     st.dataframe(
         pd.DataFrame(rows, columns=list(table.columns), index=[row.number for row in table.rows[:_PREVIEW_ROWS]]),
