@@ -22,23 +22,19 @@ NETWORK_ALONE_OF: Mapping[ArtefactClass, float] = MappingProxyType(
 )
 """The same for classes of so many forms that the detectors know only the plainest. On simulated tiles of the patients
 that selected the network it finds 81 % of folds rather than 55 % and 70 % of damage rather than 53 %; 2 of 1,500 clean
-tiles reach it. At 0.5 for damage clefts in the stroma of clean phantoms were up to 4 % of IHC tissue, at 0.7 up to 2."""
+tiles reach it. At 0.5 for damage clefts in the stroma of clean phantoms were up to 4 % of IHC tissue, at 0.7 to 2."""
 NETWORK_BACKS = 0.3
 """Probability from which it turns a detector's doubt into a finding."""
 NETWORK_NAMES = 0.5
 """Probability from which a class counts as named by the network, where the two are compared."""
-NETWORK_DENIES = 0.02
-"""Probability below which it overrules a detector that judges by darkness alone."""
-DENIABLE = frozenset({ArtefactClass.FOLD})
-OUTLINED = frozenset({ArtefactClass.PEN, ArtefactClass.DARK_SPOT_FOREIGN})
+OUTLINED = frozenset({ArtefactClass.PEN, ArtefactClass.DARK_SPOT_FOREIGN, ArtefactClass.FOLD})
 """Classes whose outline a detector draws more finely than tiles can: beside its findings the network adds nothing."""
 JOINING_RULE = (
     f"A point is in a class where that class's detector is sure; where the detector has a doubt and the network gives "
     f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g} (folds "
-    f"{NETWORK_ALONE_OF[ArtefactClass.FOLD]:g}, damage {NETWORK_ALONE_OF[ArtefactClass.DAMAGED]:g}), for pen and dust "
-    "only farther than half a tile from such a point, because tiles cannot draw their outline. A sure fold is dropped "
-    f"where the network gives it less than {NETWORK_DENIES:g}. Pen comes before bubble or edge, dust, fold, damage, "
-    "blur and stain."
+    f"{NETWORK_ALONE_OF[ArtefactClass.FOLD]:g}, damage {NETWORK_ALONE_OF[ArtefactClass.DAMAGED]:g}), for pen, dust "
+    "and folds only farther than half a tile from such a point, because tiles cannot draw their outline. Pen comes "
+    "before bubble or edge, dust, fold, damage, blur and stain."
 )
 
 
@@ -71,11 +67,10 @@ def _joined(evidence: Evidence, field: NetworkField) -> tuple[Masks, NDArray[np.
         probability = field.spread(kind, shape)
         higher = probability >= best
         named[higher], best[higher] = kind.code, probability[higher]
-        sure = evidence.sure[kind] & ((probability >= NETWORK_DENIES) | (kind not in DENIABLE))
         alone = probability >= NETWORK_ALONE_OF.get(kind, NETWORK_ALONE)
         if kind in ON_TOP:
             alone &= evidence.tissue
-        seen = sure | (evidence.maybe[kind] & (probability >= NETWORK_BACKS))
+        seen = evidence.sure[kind] | (evidence.maybe[kind] & (probability >= NETWORK_BACKS))
         if kind in OUTLINED and seen.any() and alone.any():
             reach = np.asarray(ndimage.maximum_filter(seen.astype(np.uint8), 2 * round(field.cell_px) + 1))
             alone &= reach == 0

@@ -108,7 +108,7 @@ def test_without_a_network_only_what_detectors_are_sure_of_counts() -> None:
 
 
 def test_the_joining_rule_case_by_case() -> None:
-    """Sure; doubt backed; doubt not backed; network alone; network not sure enough; a fold that it denies."""
+    """Sure; doubt backed; doubt not backed; network alone; network not sure enough; a fold of which it sees nothing."""
     just_below = NETWORK_ALONE - 0.01
     said = Said(
         {
@@ -117,7 +117,7 @@ def test_the_joining_rule_case_by_case() -> None:
         }
     )
     found = join(evidence({BLUR: [0], FOLD: [5, 6]}, {BLUR: [1, 2]}), said, SCALE)
-    assert labels(found) == [BLUR.code, BLUR.code, 0, BLUR.code, 0, 0, FOLD.code, NO_TISSUE]
+    assert labels(found) == [BLUR.code, BLUR.code, 0, BLUR.code, 0, FOLD.code, FOLD.code, NO_TISSUE]
     assert found.network is not None
     assert found.network[0].tolist()[3] == BLUR.code
     assert found.disagreement[0].tolist()[3]
