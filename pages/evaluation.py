@@ -61,7 +61,13 @@ if not choices.models:
 request = choose_request(choices)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     section = st.pills(
-        "Section", list(Section), default=Section.THRESHOLD, required=True, key="ev_section", bind="query-params"
+        "Section",
+        list(Section),
+        default=Section.THRESHOLD,
+        required=True,
+        key="ev_section",
+        bind="query-params",
+        wrap=True,
     )
     show_label_import(settings, user)
 show_hidden(settings, user, choices)

@@ -27,7 +27,7 @@ def test_measures_trend_and_files(open_page, texts):
     at = open_page("reports.py", role=Role.VIEWER)
     assert not at.exception
     table = at.table[0].value
-    assert table.loc["Second review", "n"] == "0 of 2"
+    assert table.loc["Second review", "n"] == "0\u00a0of\u00a02"
     assert table.loc["Major discordance", "Value"] == "none yet"
     assert "Manion 2008" in table.loc["Major discordance", "Literature"]
     assert len(at.get("plotly_chart")) == 1
@@ -36,7 +36,7 @@ def test_measures_trend_and_files(open_page, texts):
     assert "Nothing to count in any of these periods." in texts(at)
     at.segmented_control(key="report_span").set_value("From and to").run()
     at.date_input(key="report_from").set_value(datetime.now(UTC).date()).run()
-    assert at.table[0].value.loc["Second review", "n"] == "0 of 2", "today is in a period that ends today"
+    assert at.table[0].value.loc["Second review", "n"] == "0\u00a0of\u00a02", "today is in a period that ends today"
 
 
 def test_periods_are_whole_and_leave_no_gap():

@@ -45,7 +45,7 @@ def settled(page: Page) -> None:
 def test_slider_to_worklist_to_case(opened: Visits) -> None:
     page = opened.open("/triage", ready=False)
     tab = page.get_by_role("tab", name="Chosen cases (5)")
-    expect(tab).to_be_visible()
+    tab.wait_for(timeout=30_000)  # the first visit loads everything
     settled(page)
     slider = page.get_by_role("slider").first
     slider.evaluate("slider => slider.focus()")

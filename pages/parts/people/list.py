@@ -39,7 +39,12 @@ def show_people(rows: Sequence[PersonRow]) -> None:
             "Search", key="people_search", placeholder="Name, e-mail or subject", icon=":material/search:", width=260
         )
         roles = st.pills(
-            "Role", list(Role), selection_mode="multi", format_func=ROLE_NAMES.__getitem__, key="people_roles"
+            "Role",
+            list(Role),
+            selection_mode="multi",
+            format_func=ROLE_NAMES.__getitem__,
+            key="people_roles",
+            wrap=True,
         )
         export_slot = st.empty()
     found = matching(rows, words=words, roles=roles)

@@ -60,7 +60,7 @@ def measures_frame(measures: Sequence[Measure]) -> pd.DataFrame:
             "95 % interval": [
                 "" if one.low is None or one.high is None else f"{one.low:.1f} to {one.high:.1f}" for one in measures
             ],
-            "n": [str(one.n) if one.count is None else f"{one.count} of {one.n}" for one in measures],
+            "n": [str(one.n) if one.count is None else f"{one.count}\u00a0of\u00a0{one.n}" for one in measures],
             "Literature": [one.literature or "no figure" for one in measures],
             "Of what": [f"{one.meaning}. {one.detail}".strip(" .") for one in measures],
         }

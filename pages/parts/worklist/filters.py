@@ -119,6 +119,7 @@ def show_filters(found: WorklistPage, query: WorklistQuery) -> None:
             format_func=lambda one: f"{CASES[one].label} {found.by_status.get(one, 0):,}",
             key="status",
             on_change=first_page,
+            wrap=True,
         )
         st.pills(
             "Flags",
@@ -128,6 +129,7 @@ def show_filters(found: WorklistPage, query: WorklistQuery) -> None:
             format_func=lambda one: f"{FLAGS[one].label} {found.by_kind.get(one, 0):,}",
             key="flags",
             on_change=first_page,
+            wrap=True,
         )
         _tell_address("status", [one.value for one in query.statuses])
         _tell_address("flags", [one.value for one in query.kinds])
