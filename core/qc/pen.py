@@ -33,16 +33,19 @@ MAX_SHARE = 0.85
 SMOOTH = 0.08
 """Roughness below which a film has no structure; 98 in 100 pixels of tissue lie above 0.1."""
 MIN_CORE_PX = 12.0
+"""Pixels of a core at least, whatever the scale."""
 MIN_FILM_PX = 100.0
 """Pixels over which structure must be missing."""
 TEXTURED = 0.12
 """Roughness above which something is tissue in focus, whose hues are then known."""
 TISSUE_DENSITY = 0.08
+"""Density from which something with structure is tissue."""
 MIN_TISSUE_SHARE = 0.02
 """Share of the image that tissue in focus must fill for its hues to be known."""
 MAX_OWN_SHARE = 0.03
 """Share of that tissue that may have the hue of an ink; above, the hue is the tissue's own."""
 BLACK_DENSITY = 0.18
+"""Density of plain black ink, at least; half of that in its pale parts. Shadows stay below."""
 BLACK_COLOUR = 0.14
 """Colour per density of black ink: as `SURE_COLOUR` of `core.qc.grey`, for film."""
 BLACK_WIDTH = 0.02

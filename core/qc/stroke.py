@@ -30,15 +30,18 @@ NOISE = 0.015
 VISIBLE = 0.06
 """Density of ink that a reader sees."""
 TAIL = 0.01
+"""Share of pixels beyond which the filter's answer to tissue is left out of account."""
 MARGIN = 1.3
 """Ink must exceed by this factor what the filter is off at the other end, where there can be no ink."""
 TISSUE_DENSITY = 0.1
+"""Density from which something with structure is tissue."""
 FAR_WIDTHS = 1.0
 """Widths of a stroke beyond which there is rarely ink."""
 FAR_SHARE = 0.02
 """Share of the image that such tissue must fill for its colours to be known."""
 CALM_PX = 9
 CALM_SHARE = 0.1
+"""Share of a square of so many pixels that may have structure beside a film."""
 AKIN = 0.975
 """Cosine between a pixel and the core from which they are of one hue where no tissue is of a similar one."""
 HUE_SHARE = 0.05
