@@ -129,15 +129,18 @@ def _column(view: CohortView, name: str) -> np.ndarray:
     return view.values[:, [feature.name for feature in view.features].index(name)]
 
 
-def _form(name: str) -> str:
-    return ".0%" if name.startswith("fraction_") or name == "usable_fraction" else ".3g"
+def _form(name: str, highest: float) -> str:
+    """Return how a feature is written; a share below a hundredth would read as none at all in whole per cent."""
+    if name.startswith("fraction_") or name == "usable_fraction":
+        return ".2%" if 0 < highest < 0.01 else ".0%"
+    return ".3g"
 
 
 def _axis(view: CohortView, name: str) -> Axis:
     column = _column(view, name)
     known = column[np.isfinite(column)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    return Axis(title=_short(_feature(view, name)), low=low, high=high, form=_form(name))
+    return Axis(title=_short(_feature(view, name)), low=low, high=high, form=_form(name, high))
 
 
 def _feature(view: CohortView, name: str) -> Feature:
@@ -291,7 +294,7 @@ def _show_outliers(view: CohortView) -> None:
 
 def _why(view: CohortView, reasons: Sequence[tuple[str, float, float]], *, isolated: bool) -> str:
     told = [
-        f"{_feature(view, name).title} {format(value, _form(name))} "
+        f"{_feature(view, name).title} {format(value, _form(name, value))} "
         f"({abs(score):.1f} SD {'above' if score > 0 else 'below'})"
         for name, value, score in reasons[:4]
     ]

@@ -61,7 +61,12 @@ def show_limits(settings: Settings, *, user: User) -> None:
         st.caption(f"Limits are changed by: {in_words(roles_with(Permission.SET_QC_LIMITS))}.")
     st.subheader("Versions")
     st.dataframe(
-        limits_frame(states), hide_index=True, height="content", column_config=_COLUMNS, alt="All sets of limits"
+        limits_frame(states),
+        hide_index=True,
+        height="content",
+        placeholder="-",
+        column_config=_COLUMNS,
+        alt="All sets of limits",
     )
     st.caption("Measurements and verdicts keep the version that they were made under.")
 
