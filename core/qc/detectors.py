@@ -24,7 +24,7 @@ from core.qc.split import split_evidence
 from core.qc.stain import StainKind, stain_facts
 from core.qc.stain_level import badly_stained
 from core.qc.survey import COARSEST_UM_PER_PX, Survey
-from core.qc.tear import tear_evidence
+from core.qc.tear import beside_openings, tear_evidence
 from core.tissue import TissueMask, close_gaps
 
 DOUBTFUL_FOCUS = 0.65
@@ -69,6 +69,8 @@ class Evidence:
     """(rows, columns) by focus cell, NaN where there is too little tissue."""
     dark: NDArray[np.bool_]
     """Of the badly stained, what is stained over; the rest is pale."""
+    openings: NDArray[np.bool_]
+    """Beside glass that is seen through more than a cleft between fibres."""
 
 
 def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None = None) -> Evidence:
@@ -119,7 +121,8 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
         ArtefactClass.DARK_SPOT_FOREIGN: grey.maybe_specks,
         ArtefactClass.DAMAGED: tears.maybe | debris.maybe | splits,
     }
-    return Evidence(sure, maybe, tissue, facts, focus, dark)
+    openings = beside_openings(density, visible, um_per_px=um_per_px)
+    return Evidence(sure, maybe, tissue, facts, focus, dark, openings)
 
 
 def labels_of(masks: Masks, tissue: NDArray[np.bool_]) -> NDArray[np.uint8]:

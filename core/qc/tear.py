@@ -43,6 +43,10 @@ OUTLINE_SHARE = 0.5
 """Share of the tissue's usual density at which a tear ends: half way from glass to tissue."""
 OUTLINE_UM = 8.0
 """How far a tear reaches beyond the pixels that are plain glass."""
+OPENING_UM = 40.0
+"""Width from which a gap is more than a cleft between fibres."""
+OPENING_REACH_UM = 60.0
+"""How far its edges are frayed or torn."""
 CLOSING_UM = 120.0
 """Half the width of the gaps that count as within the tissue."""
 
@@ -87,6 +91,25 @@ def tear_evidence(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um
         for chosen in (sure, sure | maybe)
     )
     return TearEvidence(*outlined)
+
+
+def beside_openings(density: NDArray[np.float32], tissue: NDArray[np.bool_], *, um_per_px: float) -> NDArray[np.bool_]:
+    """Return (H, W) where glass is seen near by through something wider than the clefts between fibres.
+
+    Args:
+        density: (H, W, 3) optical density against glass.
+        tissue: (H, W) where tissue is.
+        um_per_px: Scale of both.
+    """
+    factor = max(1, int(WORK_UM_PER_PX / um_per_px))
+    work_um = um_per_px * factor
+    clear = smooth(reduced(density.max(-1), factor), sigma_px=SMOOTHING_UM / work_um)
+    glass = clear < glass_limit(usual_density(density, tissue))
+    wide = opened(glass, edge_px=2 * max(1, round(OPENING_UM / work_um / 2)) + 1)
+    if not wide.any():
+        return np.zeros(tissue.shape, np.bool_)
+    away_um = np.asarray(ndimage.distance_transform_edt(~wide), np.float32) * work_um
+    return enlarged(away_um <= OPENING_REACH_UM, tissue.shape) > 0.5
 
 
 def usual_density(density: NDArray[np.float32], tissue: NDArray[np.bool_]) -> float:

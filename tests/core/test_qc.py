@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, CLASSES, NO_TISSUE, ArtefactClass
 from core.qc.detectors import Evidence
 from core.qc.disposition import suggest
-from core.qc.joining import NETWORK_ALONE, NETWORK_ALONE_OF, NETWORK_BACKS, join
+from core.qc.joining import DAMAGE_ALONE, FOLD_ALONE, NETWORK_ALONE, NETWORK_BACKS, join
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.network import NetworkField, NetworkSink
 from core.qc.report import QcReport, StainFacts
@@ -76,7 +77,8 @@ def evidence(sure: Mapping[ArtefactClass, list[int]], maybe: Mapping[ArtefactCla
 
     first = masks(sure)
     both = {kind: first[kind] | masks(maybe)[kind] for kind in ARTEFACTS}
-    return Evidence(first, both, TISSUE, StainFacts("he", "macenko"), np.full((1, 2), 1.0, np.float32), TISSUE & False)
+    nowhere, focus = TISSUE & False, np.full((1, 2), 1.0, np.float32)
+    return Evidence(first, both, TISSUE, StainFacts("he", "macenko"), focus, nowhere, nowhere)
 
 
 class Said(NetworkField):
@@ -124,13 +126,21 @@ def test_the_joining_rule_case_by_case() -> None:
     assert not found.disagreement[0, 7]
 
 
-def test_of_folds_and_damage_the_network_needs_less() -> None:
-    damaged = ArtefactClass.DAMAGED
-    torn, doubled = NETWORK_ALONE_OF[damaged], NETWORK_ALONE_OF[FOLD]
-    rows = {damaged: [torn, torn - 0.01, 0, 0], FOLD: [0, 0, doubled, doubled - 0.01]}
-    said = Said({**{kind: [*row, 0, 0, 0, 0] for kind, row in rows.items()}, BLUR: [NETWORK_ALONE - 0.01] * 8})
-    found = join(evidence({}, {}), said, SCALE)
-    assert labels(found) == [damaged.code, 0, FOLD.code, 0, 0, 0, 0, NO_TISSUE]
+def test_of_folds_the_likeliest_class_counts() -> None:
+    said = Said({FOLD: [FOLD_ALONE, FOLD_ALONE - 0.01, *[0.0] * 6], BLUR: [NETWORK_ALONE - 0.01] * 8})
+    assert labels(join(evidence({}, {}), said, SCALE)) == [FOLD.code, 0, 0, 0, 0, 0, 0, NO_TISSUE]
+
+
+@pytest.mark.parametrize(
+    ("stain", "expected"), [("he", [True, False, False, True, True]), ("ihc", [True, False, False, True, False])]
+)
+def test_damage_needs_an_opening_or_certainty(stain: str, expected: list[bool]) -> None:
+    """Likely beside an opening; less than likely there; likely in solid tissue; certain at either place."""
+    said = [DAMAGE_ALONE, DAMAGE_ALONE - 0.01, NETWORK_ALONE - 0.01, NETWORK_ALONE, NETWORK_ALONE, 0.0, 0.0, 0.0]
+    beside = np.array([[True, True, False, True, False, False, False, False]])
+    known = replace(evidence({}, {}), stain=StainFacts(stain, "macenko"), openings=beside)
+    found = join(known, Said({ArtefactClass.DAMAGED: said}), SCALE)
+    assert [label == ArtefactClass.DAMAGED.code for label in labels(found)[:5]] == expected
 
 
 def test_tiles_are_spoilt_by_what_covers_most_of_their_tissue() -> None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from core.qc.debris import debris_evidence
 from core.qc.sections import count_sections
 from core.qc.split import split_evidence
-from core.qc.tear import glass_limit, tear_evidence
+from core.qc.tear import beside_openings, glass_limit, tear_evidence
 
 SHAPE = (300, 400)
 NOTHING = np.zeros(SHAPE, np.bool_)
@@ -135,6 +135,14 @@ def test_pale_tissue_is_not_one_gap() -> None:
     found = tear_evidence(on_glass(pale, ~gap), ~gap, um_per_px=4.0)
     assert found.sure[gap].mean() > 0.7
     assert found.sure[~np.asarray(ndimage.binary_dilation(gap, iterations=4), np.bool_)].mean() < 0.005
+
+
+def test_an_opening_is_wider_than_a_cleft() -> None:
+    gaps = (np.abs(COLUMNS - 100) < 8) | (np.abs(COLUMNS - 300) < 2)  # 60 and 12 um wide
+    near = beside_openings(on_glass(tissue_density(*SHAPE), ~gaps), ~gaps, um_per_px=4.0)
+    assert near[:, 85:116].all()
+    assert not near[:, 140:].any()
+    assert not beside_openings(tissue_density(*SHAPE), ~NOTHING, um_per_px=4.0).any()
 
 
 def test_a_tear_goes_on_behind_fibres_that_bridge_it() -> None:
