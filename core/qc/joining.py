@@ -25,13 +25,15 @@ NETWORK_BACKS = 0.3
 """Probability from which it turns a detector's doubt into a finding."""
 NETWORK_NAMES = 0.5
 """Probability from which a class counts as named by the network, where the two are compared."""
-OUTLINED = frozenset({ArtefactClass.PEN, ArtefactClass.DARK_SPOT_FOREIGN, ArtefactClass.FOLD})
+OUTLINED = frozenset(
+    {ArtefactClass.PEN, ArtefactClass.BUBBLE_EDGE, ArtefactClass.DARK_SPOT_FOREIGN, ArtefactClass.FOLD}
+)
 """Classes whose outline a detector draws more finely than tiles can: beside its findings the network adds nothing."""
 JOINING_RULE = (
     f"A point is in a class where that class's detector is sure; where the detector has a doubt and the network gives "
     f"at least {NETWORK_BACKS:g}; or where the network alone gives at least {NETWORK_ALONE:g}. For folds "
     f"{FOLD_ALONE:g} will do, and for damage {DAMAGE_ALONE:g} beside an opening through which glass is seen, without "
-    "which damage of immunohistochemistry needs its detector. For pen, dust and folds the network counts only farther "
+    "which damage of immunohistochemistry needs its detector. For pen, edges, dust and folds it counts only farther "
     "than half a tile from what was found by the detector, because tiles cannot draw their outline. Pen comes before "
     "bubble or edge, dust, fold, damage, blur and stain."
 )

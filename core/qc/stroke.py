@@ -47,6 +47,10 @@ AKIN = 0.975
 HUE_SHARE = 0.05
 HUE_NOISE = 0.006
 """How far red may be off the ink's hue, per density and besides, where tissue is of a similar one; blue twice that."""
+BORDER_SHARE = 0.5
+"""Share of the ink near by at which a stroke ends: half way, as for tears and folds."""
+NEAR_WIDTHS = 0.25
+"""How near that is, in widths of a stroke: pale ends are compared with themselves."""
 FILM = 0.12
 """Roughness below which something pale and of the ink's hue is its film."""
 
@@ -91,9 +95,16 @@ def whole_stroke(core: Mask, colours: Colours, *, stained: bool, visible: float 
     seen = amount > _tissue_limit(amount, core, colours, width_px=width_px if stained else None)
     near_hue = _alike(planes, ink, colours.high) if stained else _akin(planes, ink)
     film = near_hue & (colours.high > visible) & (calm(colours) if stained else colours.rough < FILM)
-    strokes = grown(core, into=seen | film)
+    strokes = grown(core, into=core | _outlined(seen | film, amount, width_px=width_px))
     solid = strokes | close_gaps(strokes, radius_px=max(1.0, 0.25 * width_px))
     return ~large_pieces(~solid, at_least_px=max(9.0, width_px**2))
+
+
+def _outlined(ink: Mask, amount: Plane, *, width_px: float) -> Mask:
+    """Cut ink off where there is less than half of what is near: smoothing carries it beyond its border."""
+    reach = 2 * round(NEAR_WIDTHS * width_px) + 1
+    most = np.asarray(ndimage.maximum_filter(np.where(ink, amount, 0), max(3, reach)), np.float32)
+    return ink & (amount > BORDER_SHARE * np.asarray(ndimage.uniform_filter(most, 5), np.float32))
 
 
 def _akin(planes: NDArray[np.float32], ink: NDArray[np.float32]) -> Mask:
