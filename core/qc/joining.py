@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, NO_TISSUE, ArtefactClass
-from core.qc.detectors import ON_TOP, Evidence, Masks, labels_of
+from core.qc.detectors.evidence import ON_TOP, Evidence, Masks, labels_of
 from core.qc.network import NetworkField
 from core.qc.survey import SurveyScale
 

@@ -9,7 +9,7 @@ import numpy as np
 from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, CLASSES, NO_TISSUE, ArtefactClass
 from core.qc.compression import STRONG
-from core.qc.detectors import Evidence
+from core.qc.detectors.evidence import Evidence
 from core.qc.disposition import suggest
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.report import ClassArea, Disagreement, QcReport

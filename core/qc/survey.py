@@ -14,8 +14,8 @@ from PIL import Image
 from core.domain import Mpp, Region, Size
 from core.errors import CancelledError
 from core.optics import mean_density
-from core.qc.focus import SUMS, BandSums, band_sums
-from core.qc.stain_level import LEVELS, StainLevels, stain_levels
+from core.qc.detectors.focus import SUMS, BandSums, band_sums
+from core.qc.detectors.stain_level import LEVELS, StainLevels, stain_levels
 from core.slides.protocol import RgbImage, SlideReader
 from core.tissue import TissueMask
 

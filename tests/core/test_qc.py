@@ -18,14 +18,14 @@ from core.domain import Mpp, MppSource, Size, Stain
 from core.errors import CancelledError, InputError, MissingMppError, ModelError
 from core.qc.artefact_map import ArtefactMap
 from core.qc.classes import ARTEFACTS, CLASSES, NO_TISSUE, ArtefactClass
-from core.qc.detectors import Evidence
+from core.qc.detectors.evidence import Evidence
+from core.qc.detectors.stain_level import StainLevels
 from core.qc.disposition import suggest
 from core.qc.joining import DAMAGE_ALONE, FOLD_ALONE, NETWORK_ALONE, NETWORK_BACKS, join
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.network import NetworkField, NetworkSink
 from core.qc.report import QcReport, StainFacts
 from core.qc.slide_report import summarise
-from core.qc.stain_level import StainLevels
 from core.qc.survey import BandSums, Block, Survey, SurveyScale, survey_scale
 from core.services.quality.measure import QcResult, measure_slide
 from core.services.quality.network import ArtefactNetwork

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from qc_kit import disc, on_glass, strip, tissue_density
 from scipy import ndimage
 
-from core.qc.debris import debris_evidence
+from core.qc.detectors.debris import debris_evidence
+from core.qc.detectors.split import split_evidence
+from core.qc.detectors.tear import beside_openings, glass_limit, tear_evidence
 from core.qc.sections import count_sections
-from core.qc.split import split_evidence
-from core.qc.tear import beside_openings, glass_limit, tear_evidence
 
 SHAPE = (300, 400)
 NOTHING = np.zeros(SHAPE, np.bool_)

@@ -13,15 +13,15 @@ from scipy import ndimage
 
 from core.optics import glass_colour, mean_density, optical_density
 from core.qc.compression import STRONG, blockiness
-from core.qc.focus import MIN_FOCUS, band_sums, tile_focus
-from core.qc.fold import fold_evidence
-from core.qc.grey import grey_matter
-from core.qc.pen import pen_mask
+from core.qc.detectors.focus import MIN_FOCUS, band_sums, tile_focus
+from core.qc.detectors.fold import fold_evidence
+from core.qc.detectors.grey import grey_matter
+from core.qc.detectors.pen import pen_mask
+from core.qc.detectors.stain import angle_degrees, concentrations, macenko_vectors, stain_facts
+from core.qc.detectors.stain_level import StainLevels, badly_stained, stain_levels
+from core.qc.detectors.tear import tear_evidence
 from core.qc.sections import count_sections
 from core.qc.shapes import by_channel, pieces_of
-from core.qc.stain import angle_degrees, concentrations, macenko_vectors, stain_facts
-from core.qc.stain_level import StainLevels, badly_stained, stain_levels
-from core.qc.tear import tear_evidence
 
 SHAPE = (300, 400)
 NOTHING = np.zeros(SHAPE, np.bool_)

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from qc_kit import PINK, VIOLET, blurred, by_channel, disc, on_glass, tissue_density
 
-from core.qc.fold import SURE, fold_evidence, strips_of
-from core.qc.ribbon import outlined
-from core.qc.strips import find_strips
+from core.qc.detectors.fold import SURE, fold_evidence, strips_of
+from core.qc.detectors.ribbon import outlined
+from core.qc.detectors.strips import find_strips
 
 SHAPE = (300, 400)
 UM = 4.0

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from qc_kit import disc, on_glass, tissue_density
 
-from core.qc.ground import stain_ground
-from core.qc.stain_level import StainLevels, badly_stained
+from core.qc.detectors.ground import stain_ground
+from core.qc.detectors.stain_level import StainLevels, badly_stained
 
 SHAPE = (320, 400)
 EVERYWHERE = np.ones(SHAPE, np.bool_)

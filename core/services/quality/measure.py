@@ -12,7 +12,7 @@ from core.domain import Mpp, Region, Size, Stain
 from core.errors import MissingMppError
 from core.qc.artefact_map import ArtefactMap
 from core.qc.compression import BLOCK_PX, blockiness
-from core.qc.detectors import Evidence, find_artefacts
+from core.qc.detectors.evidence import Evidence, find_artefacts
 from core.qc.joining import join
 from core.qc.limits import DEFAULT_LIMITS, QcLimits
 from core.qc.network import NetworkSink

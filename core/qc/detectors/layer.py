@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.qc.ribbon import ALONG_UM, Ribbon, beside, levels, mean_along
+from core.qc.detectors.ribbon import ALONG_UM, Ribbon, beside, levels, mean_along
 
 MIN_WIDTH_UM = 20.0
 ENDS_SHARE = 0.4
@@ -19,7 +19,7 @@ PLACE_HUE_DEGREES = 15.0
 PLACE_RATIO = (1.2, 3.6)
 PLACE_STEP = 0.15
 PLACE_GREY_SHARE = 1.5
-"""The same for hue, ratio, step and grey (see `core.qc.fold.FoldLimits`), where a single place is judged."""
+"""The same for hue, ratio, step and grey (see `core.qc.detectors.fold.FoldLimits`), where a single place is judged."""
 PLACE_UM = 50.0
 """Sigma along the strip over which a place is judged."""
 MIN_SEEN = 0.3
@@ -43,7 +43,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class StripFacts:
-    """What was measured on one strip; see `core.qc.fold.FoldLimits` for the words."""
+    """What was measured on one strip; see `core.qc.detectors.fold.FoldLimits` for the words."""
 
     length_um: float
     width_um: float

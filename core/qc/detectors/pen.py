@@ -1,9 +1,9 @@
-"""Coloured marker ink on tissue and glass, of any hue; black ink is found among other grey matter (`core.qc.grey`).
+"""Coloured marker ink on tissue and glass, of any hue; black lines are found among other grey matter (see `grey`).
 
 A stroke is first recognised where it is plain (its core) and then followed as far as it goes. Ink is told from tissue
 by two things together: a hue that stains do not have, and that it is a film without structure, where tissue shows
 cells and fibres down to the last pixel. What belongs to a core is told by the ink's own colour, measured on the core,
-against the colours of this very slide (`core.qc.stroke`).
+against the colours of this very slide (`core.qc.detectors.stroke`).
 
 Crops whose scale is only assumed must work too, so that the smallest stroke is also bound by a share of the image and
 textures are measured in pixels.
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.ink import MIN_STROKE_UM2, large_pieces
+from core.qc.detectors.stroke import Colours, colours_of, whole_stroke
 from core.qc.shapes import by_channel, enlarged, grown, opened, pieces_of, reduced
-from core.qc.stroke import Colours, colours_of, whole_stroke
 
 WORK_UM_PER_PX = 8.0
 """Scale at which ink is looked for: the thinnest stroke still has 20 pixels."""
@@ -47,7 +47,7 @@ MAX_OWN_SHARE = 0.03
 BLACK_DENSITY = 0.18
 """Density of plain black ink, at least; half of that in its pale parts. Shadows stay below."""
 BLACK_COLOUR = 0.14
-"""Colour per density of black ink: as `SURE_COLOUR` of `core.qc.grey`, for film."""
+"""Colour per density of black ink: as `SURE_COLOUR` of `core.qc.detectors.grey`, for film."""
 BLACK_WIDTH = 0.02
 """Width of a stroke of black ink as a share of the image's diagonal, at least: whatever the scale, rims are thinner."""
 MAX_LINING = 0.2

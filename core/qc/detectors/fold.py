@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.qc.layer import Ground, StripFacts, measured_on
-from core.qc.ribbon import Ribbon, outlined
+from core.qc.detectors.layer import Ground, StripFacts, measured_on
+from core.qc.detectors.ribbon import Ribbon, outlined
+from core.qc.detectors.strips import find_strips
 from core.qc.shapes import enlarged, opened, reduced
-from core.qc.strips import find_strips
 
 WORK_UM_PER_PX = 20.0
 """Scale that strips are looked for at; their outline is found at the map's own."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.ink import MIN_STROKE_UM2, large_pieces
-from core.qc.edge import followed_edges
+from core.qc.detectors.edge import followed_edges
 from core.qc.shapes import Pieces, enlarged, grown, opened, pieces_of, reduced, smooth_density
 from core.tissue import close_gaps
 

@@ -11,20 +11,20 @@ from scipy import ndimage
 
 from core.optics import optical_density
 from core.qc.classes import NO_TISSUE, ArtefactClass
-from core.qc.debris import debris_evidence
-from core.qc.faint import faint_tissue
-from core.qc.focus import MIN_FOCUS
-from core.qc.fold import fold_evidence
-from core.qc.grey import GreyMatter, grey_matter
-from core.qc.ground import stain_ground
-from core.qc.pen import pen_mask
+from core.qc.detectors.debris import debris_evidence
+from core.qc.detectors.faint import faint_tissue
+from core.qc.detectors.focus import MIN_FOCUS
+from core.qc.detectors.fold import fold_evidence
+from core.qc.detectors.grey import GreyMatter, grey_matter
+from core.qc.detectors.ground import stain_ground
+from core.qc.detectors.pen import pen_mask
+from core.qc.detectors.split import split_evidence
+from core.qc.detectors.stain import StainKind, stain_facts
+from core.qc.detectors.stain_level import badly_stained
+from core.qc.detectors.tear import beside_openings, tear_evidence
 from core.qc.report import StainFacts
 from core.qc.shapes import by_channel, enlarged, pieces_of, reduced, smooth
-from core.qc.split import split_evidence
-from core.qc.stain import StainKind, stain_facts
-from core.qc.stain_level import badly_stained
 from core.qc.survey import COARSEST_UM_PER_PX, Survey
-from core.qc.tear import beside_openings, tear_evidence
 from core.tissue import TissueMask, close_gaps
 
 DOUBTFUL_FOCUS = 0.65

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from core.qc.detectors.tear import SMOOTHING_UM, glass_limit, usual_density
 from core.qc.shapes import enlarged, grown, opened, pieces_of, reduced, smooth
-from core.qc.tear import SMOOTHING_UM, glass_limit, usual_density
 
 WORK_UM_PER_PX = 8.0
 WIDTH_UM = (40.0, 420.0)
