@@ -120,6 +120,15 @@ def test_a_film_of_the_slides_own_hue_is_no_pen() -> None:
         assert not pen_mask(blurred(tissue, 4.0), um_per_px=4.0).any()
 
 
+def test_a_small_film_of_a_hue_that_tissue_may_have_is_no_pen() -> None:
+    """Colloid in a gland is as smooth and as rose as ink; as broad as a stroke it would be one."""
+    section = on_glass(tissue_density(*SHAPE), disc(SHAPE, 150, 200, 130))
+    rose = np.array(INKS["rose"], np.float32) * 0.5
+    small, broad = (disc(SHAPE, 150, 200, radius)[..., None] * rose for radius in (11, 40))
+    assert not pen_mask((section + small).astype(np.float32), um_per_px=8.0).any()
+    assert pen_mask((section + broad).astype(np.float32), um_per_px=8.0).any()
+
+
 def test_glass_beyond_a_coverslip_is_no_black_pen() -> None:
     density = on_glass(tissue_density(*SHAPE), disc(SHAPE, 150, 120, 90))
     beyond = (np.arange(SHAPE[1]) > 300)[None, :, None] * np.float32(0.25)

@@ -51,6 +51,8 @@ BESIDE_UM = 10.0
 BESIDE_DENSITY = 0.08
 """Density beside ink that is tissue and not glass."""
 HIDDEN_UM_PER_PX = 8.0
+NEAR_PEN_UM = 500.0
+"""Distance from a stroke within which a gap may lie between its pale end and tissue, and is no sure tear."""
 Masks = Mapping[ArtefactClass, NDArray[np.bool_]]
 
 
@@ -95,9 +97,10 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
     visible = (known | faint) & ~pen & ~grey.specks & ~grey.edges
     facts = stain_facts(density[visible & ~rims])
     tears = tear_evidence(density, visible, um_per_px=um_per_px)
+    torn = tears.sure & ~_near(pen, reach_px=NEAR_PEN_UM / um_per_px)
     debris = debris_evidence(density, visible, ignored=pen | rims | grey.specks, um_per_px=um_per_px)
     splits = split_evidence(density, visible, um_per_px=um_per_px)
-    tissue = visible | tears.sure | debris.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
+    tissue = visible | torn | debris.sure | _hidden(visible, pen | beside, grey, um_per_px=um_per_px)
     folds = fold_evidence(density, visible & ~rims, um_per_px=um_per_px)
     focus = _focus(survey)
     blurred = _focus_masks(focus, survey, shape)
@@ -111,7 +114,7 @@ def find_artefacts(survey: Survey, mask: TissueMask, *, stain: StainKind | None 
         ArtefactClass.PEN: pen,
         ArtefactClass.BUBBLE_EDGE: rims,
         ArtefactClass.DARK_SPOT_FOREIGN: grey.specks,
-        ArtefactClass.DAMAGED: tears.sure | debris.sure,
+        ArtefactClass.DAMAGED: torn | debris.sure,
         ArtefactClass.STAIN: pale | dark,
     }
     maybe = {
@@ -140,6 +143,11 @@ def labels_of(masks: Masks, tissue: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def _density(survey: Survey, mask: TissueMask) -> NDArray[np.float32]:
     density = optical_density(survey.rgb, glass=np.asarray(mask.glass, np.float32))
     return by_channel([density[..., channel] for channel in range(3)])
+
+
+def _near(mask: NDArray[np.bool_], *, reach_px: float) -> NDArray[np.bool_]:
+    """Return (H, W) what lies within a distance, in a square."""
+    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), 2 * round(reach_px) + 1), np.bool_)
 
 
 def _without(covered: NDArray[np.bool_], values: NDArray[np.float32], *, sigma_px: float) -> NDArray[np.float32]:

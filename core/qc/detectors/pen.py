@@ -36,6 +36,12 @@ MIN_CORE_PX = 12.0
 """Pixels of a core at least, whatever the scale."""
 MIN_FILM_PX = 100.0
 """Pixels over which structure must be missing."""
+DOUBTFUL_FILM_UM2 = 100_000.0
+DOUBTFUL_FILM_SHARE = 1 / 100
+"""Area of a film, in a crop its share, whose hue no ink has for itself: blood, colloid and muscle come in smaller
+films. A stroke of 0.2 mm is that large when it is 0.5 mm long."""
+MAX_LEAK = 8.0
+"""Area of a followed stroke per that of its core above which it has leaked into tissue of its hue."""
 TEXTURED = 0.12
 """Roughness above which something is tissue in focus, whose hues are then known."""
 TISSUE_DENSITY = 0.08
@@ -135,11 +141,14 @@ FAMILIES = (
 )
 
 
-def _core(family: Family, colours: Colours, at_least_px: float) -> Mask:
+def _core(family: Family, colours: Colours, at_least_px: float, *, um_per_px: float) -> Mask:
     """Return what is plainly such ink, in large pieces."""
     sure = large_pieces(family.sure(colours), at_least_px=at_least_px)
     like = family.like(colours)
-    film = large_pieces(like & (colours.rough < family.smooth), at_least_px=max(at_least_px, MIN_FILM_PX))
+    film_px = max(at_least_px, MIN_FILM_PX)
+    if family.sure is _never:
+        film_px = max(film_px, min(DOUBTFUL_FILM_UM2 / um_per_px**2, DOUBTFUL_FILM_SHARE * like.size))
+    film = large_pieces(like & (colours.rough < family.smooth), at_least_px=film_px)
     if film.any() and _own_share(like, film, colours) <= MAX_OWN_SHARE:
         sure |= film
     return sure
@@ -187,9 +196,11 @@ def pen_mask(density: NDArray[np.float32], *, um_per_px: float) -> Mask:
     stroke_px = max(6.0, min(MIN_STROKE_UM2 / coarse_um**2, colours.high.size * CORE_SHARE))
     found = np.zeros(colours.high.shape, np.bool_)
     for family in FAMILIES:
-        core = _core(family, colours, max(MIN_CORE_PX, stroke_px / 3)) & ~found
+        core = _core(family, colours, max(MIN_CORE_PX, stroke_px / 3), um_per_px=coarse_um) & ~found
         if core.any():
-            found |= whole_stroke(core, colours, stained=family.stained)
+            stroke = whole_stroke(core, colours, stained=family.stained)
+            leaked = family.stained and int(stroke.sum()) > MAX_LEAK * int(core.sum())
+            found |= core if leaked else stroke
     black = _black_core(colours) & ~found
     if black.any():
         found |= whole_stroke(black, colours, stained=True, visible=BLACK_DENSITY / 2)
