@@ -52,6 +52,7 @@ def serve(settings: Settings, *, port: int, address: str) -> None:
         *(sys.executable, "-m", "streamlit", "run", app.origin),
         *("--server.address", address, "--server.port", str(port), "--server.headless", "true"),
         *("--browser.gatherUsageStats", "false", "--server.maxUploadSize", str(settings.upload_limit_mib)),
+        *("--runner.fastReruns", "false"),
     ]
     if sys.platform == "win32":
         import subprocess

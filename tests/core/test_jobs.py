@@ -254,7 +254,7 @@ def test_processes_that_queue_and_claim_together_never_double(fast: Settings) ->
         "sys.path[:0] = ['tests/core', 'tests']\n"
         "from store_kit import run_of\n"
         "from core.settings import Settings\n"
-        "from core.services import jobs\n"
+        "from core.services.queue import jobs\n"
         "from core.services.queue.worker import run_worker\n"
         "settings = Settings(home=Path(sys.argv[1]))\n"
         "def analyse(settings, slide_id, *, run_id, model_name, override, progress, cancelled):\n"

@@ -147,6 +147,7 @@ def test_reading_a_case_in_the_browser(server, page):
 
     page.get_by_role("radio", name="Benign").click()
     page.get_by_role("button", name="Record diagnosis").click()
+    page.get_by_text("Diagnosis recorded and locked.").wait_for()
     page.get_by_role("tab", name="Flags (1)").wait_for()
     page.get_by_role("radio", name="Overview").click()
     page.locator(".heatmaplayer image").first.wait_for()
